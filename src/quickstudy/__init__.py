@@ -1,0 +1,75 @@
+"""Meta-learning with pretrained Transformers: learn how to learn, so that a handful of examples is enough."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Task": "tasks.task",
+    "Batch": "tasks.batch",
+    "Table": "tasks.table",
+    "Episodes": "tasks.episodes",
+    "Sinusoids": "tasks.sinusoids",
+    "Learner": "learners.base",
+    "MAML": "learners.maml",
+    "ANIL": "learners.anil",
+    "CAVIA": "learners.cavia",
+    "Reptile": "learners.reptile",
+    "Prototypical": "learners.prototypical",
+    "Matching": "learners.matching",
+    "Siamese": "learners.siamese",
+    "Centroid": "learners.baselines.centroid",
+    "LogisticProbe": "learners.baselines.logistic_probe",
+    "FineTune": "learners.baselines.fine_tune",
+    "JointTraining": "learners.baselines.joint",
+    "ZeroStep": "learners.baselines.zero_step",
+    "Rates": "inner.rules",
+    "check_gradients": "inner.check",
+    "evaluate": "evaluation.evaluate",
+    "load": "runs.artefact",
+    "QuickstudyError": "errors",
+}
+__all__ = [*_PUBLIC, "models"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first asked for, so that `import quickstudy` costs nothing."""
+    if name == "models":
+        return importlib.import_module("quickstudy.models")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'quickstudy' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"quickstudy.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from quickstudy import models as models
+    from quickstudy.errors import QuickstudyError as QuickstudyError
+    from quickstudy.evaluation.evaluate import evaluate as evaluate
+    from quickstudy.inner.check import check_gradients as check_gradients
+    from quickstudy.inner.rules import Rates as Rates
+    from quickstudy.learners.anil import ANIL as ANIL
+    from quickstudy.learners.base import Learner as Learner
+    from quickstudy.learners.baselines.centroid import Centroid as Centroid
+    from quickstudy.learners.baselines.fine_tune import FineTune as FineTune
+    from quickstudy.learners.baselines.joint import JointTraining as JointTraining
+    from quickstudy.learners.baselines.logistic_probe import LogisticProbe as LogisticProbe
+    from quickstudy.learners.baselines.zero_step import ZeroStep as ZeroStep
+    from quickstudy.learners.cavia import CAVIA as CAVIA
+    from quickstudy.learners.maml import MAML as MAML
+    from quickstudy.learners.matching import Matching as Matching
+    from quickstudy.learners.prototypical import Prototypical as Prototypical
+    from quickstudy.learners.reptile import Reptile as Reptile
+    from quickstudy.learners.siamese import Siamese as Siamese
+    from quickstudy.runs.artefact import load as load
+    from quickstudy.tasks.batch import Batch as Batch
+    from quickstudy.tasks.episodes import Episodes as Episodes
+    from quickstudy.tasks.sinusoids import Sinusoids as Sinusoids
+    from quickstudy.tasks.table import Table as Table
+    from quickstudy.tasks.task import Task as Task

@@ -1,0 +1,77 @@
+"""`Adapted`: what was learned from one support."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from quickstudy.models.encoder import Encoder
+from quickstudy.models.functional import Parameters
+
+Call = Callable[[Parameters, Any], Any]
+
+
+class Adapted:
+    """A model with what one task moved, and a head over it.
+
+    Args:
+        model: the learner's model, shared and never changed.
+        call: `(phi, inputs) -> output`, usually the model as a function of its parameters.
+        phi: the parameters that moved, by the model's names. Empty: the model is used as it is.
+        head: from embeddings to logits. None: the model's output is the answer.
+        classes: what the logits stand for: labels or class indices. None: indices as the model numbers them.
+        real: whether the task's targets are real values.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        call: Call,
+        *,
+        phi: Parameters | None = None,
+        head: nn.Module | None = None,
+        classes: Sequence[str] | Sequence[int] | None = None,
+        real: bool = False,
+    ):
+        self.model, self.call, self.phi, self.head = model, call, phi or {}, head
+        self.classes, self.real = list(classes) if classes is not None else None, real
+
+    @torch.no_grad()
+    def logits(self, inputs: Any) -> torch.Tensor:
+        """The head's output, `(examples, classes)`, or the values where the task has real targets."""
+        if isinstance(self.model, Encoder) and not self.phi:
+            output = self.model.embed(inputs)
+        else:
+            output = self.call(self.phi, inputs)
+            output = getattr(output, "logits", output)
+        return output if self.head is None else self.head(output)
+
+    def predict(self, inputs: Any) -> list[str] | torch.Tensor:
+        """Labels where the task has labels, class indices for whole-number targets, values for real ones."""
+        output = self.logits(inputs)
+        if self.real:
+            return output
+        best = output.argmax(dim=-1)
+        if self.classes is None:
+            return best
+        chosen = [self.classes[i] for i in best.flatten().tolist()]
+        return chosen if isinstance(chosen[0], str) else torch.tensor(chosen).view(best.shape)  # type: ignore[return-value]
+
+    def predict_proba(self, inputs: Any) -> torch.Tensor:
+        """Probabilities, `(examples, classes)`, in the order of `classes`."""
+        return self.logits(inputs).softmax(dim=-1)
+
+    def save_pretrained(self, folder: str | Path, *, card: str | None = None) -> None:
+        """Writes what was learned as safetensors and JSON; `quickstudy.load(folder)` opens it.
+
+        Args:
+            folder: must be absent or empty.
+            card: the text of its README; by default one that says what the folder holds.
+        """
+        from quickstudy.runs.artefact import save
+
+        save(self, Path(folder), card=card)

@@ -1,0 +1,59 @@
+"""Joint training: the same examples as meta-training, without tasks; then fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.inner.losses import total
+from quickstudy.learners.base import Learner
+from quickstudy.learners.baselines.fine_tune import FineTune
+from quickstudy.models.encoder import Encoder
+from quickstudy.models.functional import seeded
+from quickstudy.tasks.targets import is_labels, numbered
+from quickstudy.tasks.task import Task
+
+
+class JointTraining(FineTune):
+    """One model for all tasks at once, on support and query alike; a new task then fine-tunes it.
+
+    Args:
+        classes: every label of the training tasks, for an encoder: it gets one head over all of them.
+        outer_lr: for the outer optimizer.
+    """
+
+    def __init__(self, model: nn.Module, lr: float = 0.001, outer_lr: float = 0.001, *, classes: Sequence[str] = (), **settings: Any):
+        super().__init__(model, lr, **settings)
+        self.outer_lr, self.classes = outer_lr, list(classes)
+        if isinstance(model, Encoder):
+            like = next(model.parameters())
+            self.weight = nn.Parameter(like.new_zeros(len(self.classes), model.dim))
+            self.bias = nn.Parameter(like.new_zeros(len(self.classes)))
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """The model's own trainable parameters, and the joint head."""
+        return Learner.parameters(self, recurse)
+
+    def forward(self, tasks: Sequence[Task]) -> torch.Tensor:
+        """The mean over tasks of the plain loss on all examples of each."""
+        losses = []
+        for task in tasks:
+            with seeded(task.seed, self.model):
+                sums = [self._joint(batch) for batch in (task.support, task.query)]
+            losses.append(sum(value for value, _ in sums) / sum(weight for _, weight in sums))
+        return torch.stack(losses).mean()
+
+    def _joint(self, batch):
+        output = self._function({}, batch.inputs)
+        if isinstance(self.model, Encoder):
+            if not is_labels(batch.targets) or not self.classes:
+                raise QuickstudyError("joint training of an encoder needs labels, and classes= with all of them")
+            batch = replace(batch, targets=numbered(batch.targets, self.classes))
+            output = F.linear(output, self.weight, self.bias)
+        return total(self.loss, output, batch.targets)

