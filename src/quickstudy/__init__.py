@@ -27,7 +27,7 @@ _PUBLIC = {
     "JointTraining": "learners.baselines.joint",
     "ZeroStep": "learners.baselines.zero_step",
     "Rates": "inner.rules",
-    "check_gradients": "inner.check",
+    "check_gradients": "evaluation.gradients",
     "evaluate": "evaluation.evaluate",
     "load": "runs.artefact",
     "QuickstudyError": "errors",
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from quickstudy import models as models
     from quickstudy.errors import QuickstudyError as QuickstudyError
     from quickstudy.evaluation.evaluate import evaluate as evaluate
-    from quickstudy.inner.check import check_gradients as check_gradients
+    from quickstudy.evaluation.gradients import check_gradients as check_gradients
     from quickstudy.inner.rules import Rates as Rates
     from quickstudy.learners.anil import ANIL as ANIL
     from quickstudy.learners.base import Learner as Learner

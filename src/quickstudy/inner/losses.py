@@ -56,6 +56,11 @@ def total(loss: Loss, output: Any, targets: Any, *, whole: bool = True) -> tuple
                 "the loss returned weights that need a gradient; weights are constants that count (tokens, examples): "
                 "multiply learned weights into the values instead"
             )
+        if weights.shape != values.shape:
+            raise QuickstudyError(
+                f"the loss returned values of shape {tuple(values.shape)} with weights of shape {tuple(weights.shape)}; "
+                "it needs one weight per value"
+            )
         return (values * weights).sum(), weights.sum()
     if values.ndim == 0 and not whole:
         raise QuickstudyError(

@@ -59,7 +59,9 @@ class Rates(nn.Module):
         try:
             rate = self.rates[self._key(name)]
         except KeyError:
-            raise QuickstudyError(f"there is no learned rate for {name!r}: it joined the adaptation space after the rates were made") from None
+            raise QuickstudyError(
+                f"there is no learned rate for {name!r}: it joined the adaptation space after the rates were made"
+            ) from None
         return rate[min(step, self.steps - 1)] if self.steps else rate
 
     def _key(self, name: str) -> str:

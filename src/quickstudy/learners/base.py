@@ -22,11 +22,13 @@ class Learner(nn.Module):
         kinds: what it can learn: "classify", "regress", "language", "act".
         outer_lr: the rate that the outer optimizer is to use.
         progress: 0 to 1, how far training is; set by the Run, for annealing.
+        frozen_features: whether learning a task leaves the model as it is, so that each example can be embedded once.
     """
 
     kinds: tuple[Kind, ...] = ("classify",)
     outer_lr: float = 0.001
     progress: float = 0.0
+    frozen_features: bool = False
 
     def batches(self, tasks: Sequence[Task]) -> Iterable[Sequence[Task]]:
         """The parts of one outer step; only learners that act override it (roll out, yield minibatches)."""

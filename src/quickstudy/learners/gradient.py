@@ -119,7 +119,7 @@ class GradientLearner(Learner):
 
     def learn(self, task: Task, learned: Sequence[torch.Tensor]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
         """One task's query loss after adapting, and its gradient for each of `learned`."""
-        support, query, _ = self._numbered(task.support, task.query)
+        support, query, _ = self.numbered(task.support, task.query)
         second_order = self.gradient == "exact"
         with seeded(task.support.seed, self.model):
             with torch.set_grad_enabled(bool(learned)):
@@ -143,7 +143,7 @@ class GradientLearner(Learner):
 
     def adapt(self, support: Batch) -> Adapted:
         """Learns one task by K inner steps."""
-        support, _, classes = self._numbered(support)
+        support, _, classes = self.numbered(support)
         with seeded(support.seed, self.model):
             with torch.no_grad():
                 phi = self.start(support)
@@ -152,16 +152,16 @@ class GradientLearner(Learner):
 
     @property
     def _loop(self) -> InnerLoop:
-        return InnerLoop(self._objective, self.rule, self.model, self.micro_batch)
+        return InnerLoop(self.objective, self.rule, self.model, self.micro_batch)
 
-    def _objective(self, phi: Parameters, batch: Batch, whole: bool):
+    def objective(self, phi: Parameters, batch: Batch, whole: bool):
         return total(self.loss, self.call(phi, batch.inputs), batch.targets, whole=whole)
 
     def _value(self, phi: Parameters, batch: Batch) -> torch.Tensor:
         value, weight = self._loop.sums(phi, batch)
         return torch.as_tensor(value / weight)
 
-    def _numbered(self, support: Batch, query: Batch | None = None):
+    def numbered(self, support: Batch, query: Batch | None = None):
         """Support and query with class numbers in the place of labels, and what the numbers stand for."""
         if not (is_labels(support.targets) or isinstance(self.model, Encoder)):
             return support, query, None

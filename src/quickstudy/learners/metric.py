@@ -29,6 +29,7 @@ class MetricLearner(Learner):
     """
 
     kinds = ("classify",)
+    frozen_features = True
 
     def __init__(self, model: nn.Module, outer_lr: float = 0.001, *, scale: float | None = None):
         super().__init__()
@@ -53,7 +54,9 @@ class MetricLearner(Learner):
         with seeded(tasks[0].seed, self.model):
             embeddings = self._embeddings([batch.inputs for batch in batches])
         losses = [
-            self.loss(embeddings[i], self._like(s.targets, embeddings[i]), embeddings[i + 1], self._like(q.targets, embeddings[i]))
+            self.loss(
+                embeddings[i], self._like(s.targets, embeddings[i]), embeddings[i + 1], self._like(q.targets, embeddings[i])
+            )
             for i, (s, q, _) in zip(range(0, len(embeddings), 2), pairs, strict=True)
         ]
         return torch.stack(losses).mean()
@@ -63,7 +66,9 @@ class MetricLearner(Learner):
         """Embeds the support and keeps what the head needs of it."""
         support, _, classes = number(support)
         with seeded(support.seed, self.model):
-            embeddings = self.model.embed(support.inputs) if isinstance(self.model, Encoder) else self._function({}, support.inputs)
+            embeddings = (
+                self.model.embed(support.inputs) if isinstance(self.model, Encoder) else self._function({}, support.inputs)
+            )
         head = self.head(embeddings, self._like(support.targets, embeddings))
         return Adapted(self.model, self._function, head=head, classes=classes)
 

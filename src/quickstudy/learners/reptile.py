@@ -35,7 +35,9 @@ class Reptile(GradientLearner):
         settings["gradient"] = "first_order"
         super().__init__(model, inner_lr, outer_lr, **settings)
         if any(True for _ in self.rule.parameters()):
-            raise QuickstudyError("Reptile's direction says nothing about rates: give a fixed inner_lr, or use MAML to learn them")
+            raise QuickstudyError(
+                "Reptile's direction says nothing about rates: give a fixed inner_lr, or use MAML to learn them"
+            )
         self.inner_batch = inner_batch
 
     def inner_batches(self, support: Batch) -> Sequence[Batch]:
@@ -44,7 +46,7 @@ class Reptile(GradientLearner):
 
     def learn(self, task: Task, learned: Sequence[torch.Tensor]):
         """The query loss after adapting, and the direction phi_0 - phi_K as the gradient."""
-        support, query, _ = self._numbered(task.support, task.query)
+        support, query, _ = self.numbered(task.support, task.query)
         with seeded(task.seed, self.model):
             with torch.set_grad_enabled(bool(learned)):
                 phi_0 = self.start(support)

@@ -43,5 +43,7 @@ class Siamese(MetricLearner):
 def _last_width(model: nn.Module) -> int:
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
     if not linear:
-        raise QuickstudyError(f"Siamese learns one weight per embedding dimension: give dim=, the width of {type(model).__name__}'s output")
+        raise QuickstudyError(
+            f"Siamese learns one weight per embedding dimension: give dim=, the width of {type(model).__name__}'s output"
+        )
     return linear[-1].out_features

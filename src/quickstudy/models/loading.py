@@ -58,7 +58,9 @@ def _source(name: str) -> Path:
         return Path(hub)
     folder = Path(name).expanduser()
     if folder.is_dir() and not (folder / "config.json").is_file():
-        raise QuickstudyError(f"{name}: this folder holds no config.json, so it is not a model; give a Hugging Face model folder, a run or 'minilm'")
+        raise QuickstudyError(
+            f"{name}: this folder holds no config.json, so it is not a model; give a Hugging Face model folder, a run or 'minilm'"
+        )
     return folder
 
 
@@ -70,7 +72,12 @@ def _pretrained(name: str, source: Path, attention: str) -> tuple[nn.Module, Any
         with _quiet(transformers):
             tokenizer = transformers.AutoTokenizer.from_pretrained(str(source), trust_remote_code=False, **where)
             module = transformers.AutoModel.from_pretrained(
-                str(source), attn_implementation=attention, trust_remote_code=False, use_safetensors=True, dtype=torch.float32, **where
+                str(source),
+                attn_implementation=attention,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+                **where,
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         known = ", ".join(sorted(PACKAGED))
@@ -116,7 +123,9 @@ def _sentence_settings(folder: Path) -> dict[str, Any]:
             if limit and limit.get("max_seq_length"):
                 settings["max_length"] = int(limit["max_seq_length"])
         else:
-            raise QuickstudyError(f"{folder / 'modules.json'}: a part of type {kind!r} is not supported (Transformer, Pooling, Dense, Normalize are)")
+            raise QuickstudyError(
+                f"{folder / 'modules.json'}: a part of type {kind!r} is not supported (Transformer, Pooling, Dense, Normalize are)"
+            )
     prompts = _json(folder / "config_sentence_transformers.json") or {}
     settings["prompt"] = (prompts.get("prompts") or {}).get(prompts.get("default_prompt_name") or "", "")
     return settings
@@ -125,11 +134,17 @@ def _sentence_settings(folder: Path) -> dict[str, Any]:
 def _pooling(config: Any, folder: Path) -> str:
     names = {"cls_token": "cls", "cls": "cls", "mean_tokens": "mean", "mean": "mean", "max_tokens": "max", "max": "max"}
     names |= {"mean_sqrt_len_tokens": "mean_sqrt_len", "lasttoken": "last"}
-    chosen = [key.removeprefix("pooling_mode_") for key, value in (config or {}).items() if key.startswith("pooling_mode_") and value is True]
+    chosen = [
+        key.removeprefix("pooling_mode_")
+        for key, value in (config or {}).items()
+        if key.startswith("pooling_mode_") and value is True
+    ]
     if isinstance((config or {}).get("pooling_mode"), str):
         chosen = [config["pooling_mode"]]
     if len(chosen) != 1 or chosen[0] not in names:
-        raise QuickstudyError(f"{folder}: pooling {chosen or 'none'} is not supported (one of mean, cls, max, mean_sqrt_len, lasttoken)")
+        raise QuickstudyError(
+            f"{folder}: pooling {chosen or 'none'} is not supported (one of mean, cls, max, mean_sqrt_len, lasttoken)"
+        )
     return names[chosen[0]]
 
 

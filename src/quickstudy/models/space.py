@@ -55,7 +55,9 @@ def _predicate(model: nn.Module, space: Space) -> Callable[[str, nn.Parameter], 
     try:
         pattern = re.compile(space)
     except re.error as error:
-        raise QuickstudyError(f"the adaptation space {space!r} is neither a known name nor a regular expression: {error}") from None
+        raise QuickstudyError(
+            f"the adaptation space {space!r} is neither a known name nor a regular expression: {error}"
+        ) from None
     return lambda name, _: pattern.search(name) is not None
 
 
@@ -63,7 +65,9 @@ def _head_parameters(model: nn.Module) -> list[torch.Tensor]:
     """The output layer: Hugging Face's `classifier`, `score` or `lm_head`, else the last module that has parameters."""
     modules = dict(model.named_modules())
     for path in ("classifier", "score", "lm_head", "head"):
-        found = [module for name, module in modules.items() if name.split(".")[-1] == path and any(True for _ in module.parameters())]
+        found = [
+            module for name, module in modules.items() if name.split(".")[-1] == path and any(True for _ in module.parameters())
+        ]
         if found:
             return list(found[0].parameters())
     own = [module for module in modules.values() if any(True for _ in module.parameters(recurse=False))]

@@ -48,11 +48,11 @@ class Batch:
 
     def take(self, indices: Sequence[int]) -> Batch:
         """The examples at these indices, in this order."""
-        return self._map(lambda leaf: _pick(leaf, indices))
+        return self.map(lambda leaf: _pick(leaf, indices))
 
     def to(self, device: torch.device | str) -> Batch:
         """The same examples with every tensor on this device."""
-        return self._map(lambda leaf: _move(leaf, device))
+        return self.map(lambda leaf: _move(leaf, device))
 
     def split(self, size: int | None) -> Iterator[Batch]:
         """Consecutive parts of at most `size` examples; the whole where `size` is None."""
@@ -62,7 +62,8 @@ class Batch:
         for start in range(0, len(self), size):
             yield self.take(range(start, min(start + size, len(self))))
 
-    def _map(self, change: Callable[[Any], Any]) -> Batch:
+    def map(self, change: Callable[[Any], Any]) -> Batch:
+        """The same examples with every tensor or list of the tree replaced by `change` of it."""
         return replace(self, inputs=_mapped(self.inputs, change), targets=_mapped(self.targets, change))
 
 

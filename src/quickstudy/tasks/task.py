@@ -47,5 +47,3 @@ class Task:
             return {"squared_error": (predicted.reshape(truth.shape) - truth).square().mean().item()}
         counted = truth != IGNORED
         return {"accuracy": (predicted == truth)[counted].double().mean().item()}
-
-

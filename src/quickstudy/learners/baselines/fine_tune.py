@@ -22,7 +22,9 @@ class FineTune(GradientLearner):
         space: `"trainable"` moves the adapters of a model that has some; `"."` all weights; `"head"` the head alone.
     """
 
-    def __init__(self, model: nn.Module, lr: float = 0.001, *, steps: int = 50, batch: int = 32, space: Any = "trainable", **settings: Any):
+    def __init__(
+        self, model: nn.Module, lr: float = 0.001, *, steps: int = 50, batch: int = 32, space: Any = "trainable", **settings: Any
+    ):
         super().__init__(model, lr, inner_steps=steps, gradient="first_order", space=space, **settings)
         self.rule, self.batch = Adam(lr), batch
 

@@ -28,7 +28,9 @@ class JointTraining(FineTune):
         outer_lr: for the outer optimizer.
     """
 
-    def __init__(self, model: nn.Module, lr: float = 0.001, outer_lr: float = 0.001, *, classes: Sequence[str] = (), **settings: Any):
+    def __init__(
+        self, model: nn.Module, lr: float = 0.001, outer_lr: float = 0.001, *, classes: Sequence[str] = (), **settings: Any
+    ):
         super().__init__(model, lr, **settings)
         self.outer_lr, self.classes = outer_lr, list(classes)
         if isinstance(model, Encoder):

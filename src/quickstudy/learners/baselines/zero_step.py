@@ -26,6 +26,7 @@ class ZeroStep(Learner):
     """
 
     kinds = ("classify", "regress", "language")
+    frozen_features = True
 
     def __init__(self, model: nn.Module):
         super().__init__()

@@ -1,0 +1,102 @@
+"""`quickstudy evaluate MODEL --data ...`"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from quickstudy.errors import QuickstudyError
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A run, a Hugging Face model folder or id, or 'minilm'.")],
+    data: Annotated[
+        str | None, typer.Option(help="A table (CSV, TSV, JSONL) or a named set. Default: the run's own test part.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="The part of a named set.")] = "test",
+    fold: Annotated[int | None, typer.Option(help="A published class split of a named set, from 1.")] = None,
+    ways: Annotated[str, typer.Option(help="Classes a task: a number, a range (3-7) or 'all'.")] = "5",
+    shots: Annotated[str, typer.Option(help="Examples a class to learn from: a number or a range (1-5).")] = "5",
+    queries: Annotated[
+        str, typer.Option(help="Examples a class to be judged on: a number or 'all'. Default: 5, or all where ways are all.")
+    ] = "",
+    episodes: Annotated[int | None, typer.Option(help="How many tasks. Default: 100, or 10 where ways are all.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the tasks.")] = 0,
+    names: Annotated[bool, typer.Option("--names", help="The class name is one more example, for every learner alike.")] = False,
+    baselines: Annotated[
+        str, typer.Option(help="none, standard, or full (adds fine-tuning and joint training on the first 50 tasks).")
+    ] = "standard",
+    text: Annotated[str, typer.Option(help="The column of the sentences.")] = "text",
+    label: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+) -> None:
+    """Judge a run on tasks it never saw, beside honest baselines; or the baselines alone, on a plain model."""
+    from quickstudy.cli.progress import progress_bar
+    from quickstudy.cli.resolve import resolve
+    from quickstudy.evaluation.baselines import baselines_for
+    from quickstudy.evaluation.evaluate import evaluate as judge
+    from quickstudy.evaluation.table import render
+    from quickstudy.tasks.episodes import Episodes
+
+    if baselines not in ("none", "standard", "full"):
+        raise QuickstudyError(f"--baselines {baselines}: give none, standard or full")
+    everything = ways == "all"
+    learner, name = resolve(model)
+    source, support = _source(model, data, split, fold, text, label)
+    tasks = Episodes(
+        source,
+        ways="all" if everything else _range("ways", ways),
+        shots=_range("shots", shots),
+        queries="all" if queries == "all" or (everything and not queries) else _number("queries", queries or "5"),
+        tasks=_positive("episodes", episodes if episodes is not None else (10 if everything else 100)),
+        seed=seed,
+        support=support,
+        names=names,
+    )
+    with progress_bar() as show:
+        standard, slow = baselines_for(learner, model, name, baselines, progress=show)
+        result = judge(learner, tasks, baselines=standard, slow_baselines=slow, progress=show)
+    typer.echo(render(result))
+    if json_file:
+        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def _source(model: str, data: str | None, split: str, fold: int | None, text: str, label: str) -> tuple[Any, Any]:
+    """Where the queries and, if elsewhere, the shots come from."""
+    from quickstudy.runs.build import test_source
+    from quickstudy.runs.recipe import Recipe
+    from quickstudy.tasks.named import select_part
+    from quickstudy.tasks.table import Table
+
+    if data is None:
+        recipe = Path(model) / "recipe.yaml"
+        if not recipe.is_file():
+            raise QuickstudyError("--data is missing: give a table (CSV, TSV, JSONL) or the name of a set")
+        return test_source(Recipe.read(recipe))
+    if Path(data).suffix or Path(data).exists() or data.startswith("hf:"):
+        if fold is not None:
+            raise QuickstudyError(f"--fold belongs to the named sets; {data} is a table of your own")
+        return Table.read(data, text=text, label=label), None
+    pool, support = select_part(data, split=split, fold=fold)
+    return pool, None if support is pool or support.texts == pool.texts else support
+
+
+def _number(name: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise QuickstudyError(f"--{name} {value}: give a whole number") from None
+
+
+def _positive(name: str, value: int) -> int:
+    if value < 1:
+        raise QuickstudyError(f"--{name} {value}: give a number of at least 1")
+    return value
+
+
+def _range(name: str, value: str) -> int | tuple[int, int]:
+    least, dash, most = value.partition("-")
+    return (_number(name, least), _number(name, most)) if dash and least else _number(name, value)

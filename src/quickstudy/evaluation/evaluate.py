@@ -1,0 +1,165 @@
+"""`evaluate`: a learner and its baselines on the same tasks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.evaluation.statistics import mean_interval, paired_bootstrap
+from quickstudy.learners.base import Learner
+from quickstudy.models.encoder import Encoder
+from quickstudy.tasks.episodes import Episodes, fingerprint
+from quickstudy.tasks.task import Task
+
+SLOW_TASKS = 50
+"""How many of the tasks a slow baseline (fine-tuning, joint training) is judged on: the first ones."""
+LOWER_IS_BETTER = frozenset({"squared_error", "nats_per_token"})
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done, and of how much."""
+
+
+def evaluate(
+    learner: Learner,
+    tasks: Episodes | Sequence[Task],
+    *,
+    baselines: Sequence[Learner] = (),
+    slow_baselines: Sequence[Learner] = (),
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Learns each task with each learner and scores what was learned; compares the first with every baseline.
+
+    Args:
+        learner: the one that is judged.
+        tasks: tasks, or `Episodes`, whose first list is taken.
+        baselines: judged on the same tasks.
+        slow_baselines: judged on the first 50 of the same tasks, and compared on those.
+
+    Returns:
+        `{"episodes": {"hash", "ways", "shots", "queries", "seed"}, "results": [{"learner", "metric", "count", "mean",
+        "ci95", "seconds_per_task"}], "comparisons": [{"learner", "against", "metric", "difference", "ci95"}]}`.
+        Intervals are over tasks, differences are paired by task (bootstrap); `ci95` is None for a single task.
+        `seconds_per_task`: learning one new task, the embedding of its support included.
+    """
+    episodes = _described(tasks)
+    tasks = tasks[0] if isinstance(tasks, Episodes) else list(tasks)
+    if not tasks:
+        raise QuickstudyError("there are no tasks to evaluate on")
+    judged = [(learner, tasks), *((b, tasks) for b in baselines), *((b, tasks[:SLOW_TASKS]) for b in slow_baselines)]
+    results, comparisons, first = [], [], {}
+    for each, its_tasks in judged:
+        name = type(each).__name__
+        scores, seconds = _scores(each, its_tasks, progress)
+        for metric, values in scores.items():
+            mean, interval = mean_interval(values)
+            results.append(
+                {
+                    "learner": name,
+                    "metric": metric,
+                    "count": len(values),
+                    "mean": mean,
+                    "ci95": interval,
+                    "seconds_per_task": seconds,
+                }
+            )
+            if each is learner:
+                first[metric] = values
+            elif metric in first:
+                difference, interval = paired_bootstrap(first[metric][: len(values)], values)
+                comparisons.append(
+                    {
+                        "learner": type(learner).__name__,
+                        "against": name,
+                        "metric": metric,
+                        "difference": difference,
+                        "ci95": interval,
+                    }
+                )
+    return {"episodes": {"hash": fingerprint(tasks), **episodes}, "results": results, "comparisons": comparisons}
+
+
+def _scores(learner: Learner, tasks: Sequence[Task], progress: Progress | None) -> tuple[dict[str, list[float]], float]:
+    """Scores by metric, one a task, and the seconds that learning one task takes."""
+    name = type(learner).__name__
+    scores: dict[str, list[float]] = {}
+    seconds = 0.0
+    with _embedded_once(learner, tasks, progress) as seconds_per_sentence:
+        for done, task in enumerate(tasks, start=1):
+            begun = time.perf_counter()
+            adapted = learner.adapt(task.support)
+            seconds += time.perf_counter() - begun + seconds_per_sentence * len(task.support)
+            for metric, value in task.score(adapted).items():
+                scores.setdefault(metric, []).append(value)
+            if progress:
+                progress(f"{name}: tasks", done, len(tasks))
+    return scores, seconds / len(tasks)
+
+
+@contextmanager
+def _embedded_once(learner: Learner, tasks: Sequence[Task], progress: Progress | None) -> Iterator[float]:
+    """Embeds every sentence of the tasks once where the learner's encoder stays as it is; gives seconds a sentence."""
+    model = getattr(learner, "model", None)
+    if not isinstance(model, Encoder) or not getattr(learner, "frozen_features", False):
+        yield 0.0
+        return
+    sentences = list(dict.fromkeys(s for task in tasks for batch in (task.support, task.query) for s in batch.inputs))
+    report = (lambda done, of: progress(f"{type(learner).__name__}: sentences embedded", done, of)) if progress else None
+    begun = time.perf_counter()
+    with model.remember(sentences, progress=report):
+        yield (time.perf_counter() - begun) / max(1, len(sentences))
+
+
+def _described(tasks: Episodes | Sequence[Task]) -> dict[str, Any]:
+    if isinstance(tasks, Episodes):
+        shown = {"ways": tasks.ways, "shots": tasks.shots, "queries": tasks.queries, "seed": tasks.seed}
+        shots = tasks.shots
+        return shown | {"shots": shots[0] if shots[0] == shots[1] else list(shots)}
+    return {"ways": None, "shots": None, "queries": None, "seed": None}
+
+
+def ranking(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The results of the headline metric, best first, ordered by the paired differences from the judged learner.
+
+    A slow baseline has fewer tasks than the others, so its mean alone would compare it on easier or harder ones.
+    """
+    metric = result["results"][0]["metric"]
+    ahead = {c["against"]: c["difference"] for c in result["comparisons"] if c["metric"] == metric}
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    rows = [row for row in result["results"] if row["metric"] == metric]
+    return sorted(rows, key=lambda row: sign * ahead.get(row["learner"], 0.0))
+
+
+def verdict(result: dict[str, Any]) -> str:
+    """One sentence: which learner wins, and whether that is certain."""
+    rows = ranking(result)
+    judged = result["results"][0]["learner"]
+    best = rows[0]
+    if len(rows) == 1:
+        return f"{judged} was judged alone."
+    rival = best["learner"] if best["learner"] != judged else rows[1]["learner"]
+    comparison = next(c for c in result["comparisons"] if c["against"] == rival and c["metric"] == best["metric"])
+    difference, interval = comparison["difference"], comparison["ci95"]
+    unit = _amount(abs(difference), best["metric"])
+    if interval is None:
+        return f"{best['learner']} is ahead by {unit}, on a single task: that is no evidence yet."
+    certain = interval[0] > 0 or interval[1] < 0
+    low, high = sorted(abs(end) for end in interval) if certain else interval
+    between = f"{_amount(low, best['metric'])} to {_amount(high, best['metric'])}"
+    if best["learner"] == judged:
+        return (
+            f"{judged} wins: {unit} better than {rival}, the best baseline (95% interval {between})."
+            if certain
+            else f"{judged} is ahead of {rival} by {unit}, but that is not certain (95% interval {between})."
+        )
+    return (
+        f"A baseline wins: {rival} is {unit} better than {judged} (95% interval {between})."
+        if certain
+        else f"A baseline is ahead: {rival} leads {judged} by {unit}, but that is not certain (95% interval {between})."
+    )
+
+
+def _amount(value: float, metric: str) -> str:
+    return f"{100 * value:.1f} points" if metric == "accuracy" else f"{value:.3g}"

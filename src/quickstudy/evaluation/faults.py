@@ -1,0 +1,290 @@
+"""The faults that make a meta-gradient silently wrong, each found by its own small experiment and named in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.inner.losses import total
+from quickstudy.learners.base import Learner
+from quickstudy.learners.gradient import GradientLearner
+from quickstudy.models.functional import Parameters, arguments, seeded
+from quickstudy.tasks.batch import Batch
+from quickstudy.tasks.task import Task
+
+CLOSE = 1e-9
+"""Relative difference below which two float64 results count as the same."""
+
+
+class Probe:
+    """A learner and a task, and the one experiment that all checks make: an output for these parameters."""
+
+    def __init__(self, learner: Learner, task: Task):
+        self.learner, self.task = learner, task
+        self.model: nn.Module = getattr(learner, "model", learner)
+        self.gradient = isinstance(learner, GradientLearner)
+        numbered = (
+            learner.numbered(task.support, task.query)[:2] if isinstance(learner, GradientLearner) else (task.support, task.query)
+        )
+        self.support, self.query = numbered[0], numbered[1] or task.query
+
+    def phi(self) -> Parameters:
+        """phi_0, without a graph."""
+        return {name: value.detach() for name, value in self.learner.start(self.support).items()} if self.gradient else {}
+
+    def output(self, phi: Parameters, batch: Batch | None = None, *, reseed: bool = True) -> torch.Tensor:
+        """The model's output on a batch (the support), its noise drawn from the task's seed unless told otherwise."""
+        inputs = (batch or self.support).inputs
+        with seeded(self.task.seed, self.model) if reseed else nullcontext(), torch.no_grad():
+            output = self.learner.call(phi, inputs) if self.gradient else self.learner._function(phi, inputs)
+        return getattr(output, "logits", output)
+
+    def loss(self, phi: Parameters, batch: Batch | None = None) -> torch.Tensor:
+        """The mean loss on a batch (the support)."""
+        with seeded(self.task.seed, self.model):
+            value, weight = self.learner.objective(phi, batch or self.support, True)
+        return value / weight
+
+
+def find_faults(probe: Probe) -> list[str]:
+    """Every fault found, the ones that spoil later checks first."""
+    faults = [*_frozen(probe), *_dropout(probe), *_fused_attention(probe)]
+    for check in (_in_place, _non_determinism, _buffers, _not_a_number):
+        try:
+            faults += check(probe)
+        except (RuntimeError, QuickstudyError) as error:
+            faults.append(in_words(error))
+        if faults:
+            return list(dict.fromkeys(faults))
+    if not probe.gradient:
+        return faults
+    for check in (_outside, _weights, _cut):
+        try:
+            faults += check(probe)
+        except (RuntimeError, QuickstudyError) as error:
+            faults.append(in_words(error))
+    return list(dict.fromkeys(faults))
+
+
+def in_words(error: Exception) -> str:
+    """An error of autograd, as the fault behind it."""
+    text = " ".join(str(error).split())
+    if "is not implemented" in text or "attention" in text and "backward" in text:
+        return f"fused attention (or another fused operation) has no second derivative: load with attn_implementation='eager' ({text})"
+    if "modified by an inplace operation" in text or "leaf Variable that requires grad is being used in an in-place" in text:
+        return f"the model changes a tensor in place that autograd still needs: write x = x + y in the place of x += y ({text})"
+    return text if isinstance(error, QuickstudyError) else f"the model or the loss fails: {text}"
+
+
+def _frozen(probe: Probe) -> Iterator[str]:
+    if not any(True for _ in probe.learner.parameters()):
+        yield "nothing requires a gradient: every parameter is frozen, so the outer loop has nothing to learn (requires_grad_(True), or adapters)"
+    elif isinstance(probe.learner, GradientLearner):
+        own = dict(probe.model.named_parameters())
+        frozen = [name for name in probe.learner.names if not own[name].requires_grad]
+        if frozen:
+            yield f"the adaptation space holds frozen parameters, which move in the inner loop but are never meta-learned: {_some(frozen)}"
+
+
+def _dropout(probe: Probe) -> Iterator[str]:
+    active = [
+        f"{name or type(module).__name__} (p={module.p})"
+        for name, module in probe.model.named_modules()
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.training and module.p > 0
+    ]
+    if active:
+        yield f"dropout is on: {_some(active)}; call eval() on the model, or set p=0"
+
+
+def _fused_attention(probe: Probe) -> Iterator[str]:
+    if getattr(probe.learner, "gradient", None) != "exact":
+        return
+    for module in probe.model.modules():
+        kind = getattr(getattr(module, "config", None), "_attn_implementation", None)
+        if kind not in (None, "eager"):
+            yield f"fused attention ({kind}) has no second derivative: load with attn_implementation='eager'"
+            return
+
+
+def _in_place(probe: Probe) -> Iterator[str]:
+    before = {name: p.detach().clone() for name, p in probe.model.named_parameters()}
+    probe.output(phi := probe.phi())
+    changed = [name for name, p in probe.model.named_parameters() if not torch.equal(p.detach(), before[name])]
+    kept = probe.phi()
+    changed += [name for name in phi if name in before and name in kept and not torch.equal(phi[name], kept[name])]
+    moved = dict.fromkeys(changed)
+    if moved:
+        yield f"the model updates a parameter in place during its forward pass: {_some(list(moved))}; compute a new tensor instead"
+        with torch.no_grad():
+            for name, p in probe.model.named_parameters():
+                p.copy_(before[name])
+
+
+def _non_determinism(probe: Probe) -> Iterator[str]:
+    phi = probe.phi()
+    first, second = (probe.output(phi, reseed=False) for _ in range(2))
+    if not _same(first, second):
+        yield (
+            "the model is not deterministic: two calls on the same inputs differ by "
+            f"{(first - second).abs().max().item():.1e}; call eval() if that is dropout, else draw the noise from a fixed generator"
+        )
+
+
+def _buffers(probe: Probe) -> Iterator[str]:
+    phi = probe.phi()
+    reference = probe.output(phi)
+    kept = {name: buffer.clone() for name, buffer in probe.model.named_buffers()}
+    with _buffers_in_place(probe):
+        probe.output(phi)
+    changed = [name for name, b in probe.model.named_buffers() if not torch.equal(b, kept[name])]
+    if changed and not _same(reference, probe.output(phi)):
+        yield f"a stale buffer: {_some(changed)} is changed by one forward pass and read by the next, so results depend on earlier calls"
+    with torch.no_grad():
+        for name, buffer in probe.model.named_buffers():
+            buffer.copy_(kept[name])
+    for name, buffer in kept.items():
+        for other, p in probe.model.named_parameters():
+            if (
+                p.requires_grad
+                and buffer.shape == p.shape
+                and buffer.numel() > 1
+                and buffer.std() > 0
+                and torch.equal(buffer, p.detach())
+            ):
+                yield f"a stale buffer: `{name}` holds a copy of the parameter `{other}`, which stays behind when the parameter moves"
+
+
+def _not_a_number(probe: Probe) -> Iterator[str]:
+    if not isinstance(probe.learner, GradientLearner):
+        value = probe.learner([probe.task])
+        if not bool(torch.isfinite(value)):
+            yield f"the loss is {value.item()}"
+        return
+    learner, phi = probe.learner, probe.phi()
+    state = learner.rule.init(phi)
+    for k, batch in enumerate(learner.inner_batches(probe.support)):
+        leaves = {name: value.clone().requires_grad_() for name, value in phi.items()}
+        value = probe.loss(leaves, batch)
+        if not bool(torch.isfinite(value)):
+            yield f"the inner loss is {value.item()} at step {k}: look at the inputs, or lower inner_lr"
+            return
+        gradient = torch.autograd.grad(value, list(leaves.values()), allow_unused=True, materialize_grads=True)
+        bad = [name for name, g in zip(leaves, gradient, strict=True) if not bool(torch.isfinite(g).all())]
+        if bad:
+            yield f"the inner gradient is not finite (NaN) at step {k} for {_some(bad)}"
+            return
+        with torch.no_grad():
+            phi, state = learner.rule.update(k, phi, state, dict(zip(leaves, gradient, strict=True)))
+    with torch.no_grad():
+        value = probe.loss(phi, probe.query)
+    if not bool(torch.isfinite(value)):
+        yield f"the query loss is {value.item()} (NaN or infinite) after the inner loop"
+
+
+def _outside(probe: Probe) -> Iterator[str]:
+    phi, own = probe.phi(), dict(probe.model.named_parameters())
+    reference = probe.output(phi)
+    for name in [name for name in phi if name in own]:
+        nudge = 1e-3 * (1 + own[name].detach().abs()) * torch.sign(torch.randn_like(own[name]))
+        functional = probe.output({**phi, name: phi[name] + nudge})
+        rest = {other: value for other, value in phi.items() if other != name}
+        with _nudged(own[name], nudge):
+            in_place = probe.output(rest)
+        if not _same(functional, in_place):
+            seen = "not at all" if _same(functional, reference) else "in part only"
+            yield (
+                f"the model reads a parameter outside the functional call: `{name}` (a moved value is seen {seen}); read it as an "
+                "attribute of its own module at each call, and keep no second reference to it"
+            )
+
+
+def _weights(probe: Probe) -> Iterator[str]:
+    phi = probe.phi()
+    parts = [probe.support.take([i]) for i in range(len(probe.support))]
+    outputs = [probe.output(phi, part) for part in parts]
+    whole = probe.output(phi)
+    if any(o.shape[1:] != whole.shape[1:] for o in outputs) or not _same(torch.cat(outputs), whole):
+        return  # the model itself looks across the batch (batch statistics, padding): a loss cannot be judged by parts
+    with torch.no_grad():
+        if not isinstance(values := probe.learner.loss(whole, probe.support.targets), tuple) and values.ndim == 0:
+            return  # reduced to one number on purpose; micro-batching refuses it
+        sums = [total(probe.learner.loss, output, part.targets) for output, part in zip(outputs, parts, strict=True)]
+        value, weight = total(probe.learner.loss, whole, probe.support.targets)
+    if not (_near(sum(float(v) for v, _ in sums), float(value)) and _near(sum(float(w) for _, w in sums), float(weight))):
+        yield (
+            "the loss has a wrong weight: its values and weights for the whole batch are not the sums of those for its examples; weights "
+            "must count, and must not depend on what else is in the batch"
+        )
+
+
+def _cut(probe: Probe) -> Iterator[str]:
+    phi = {name: value.requires_grad_() for name, value in probe.phi().items()}
+    names = list(phi)
+    gradients = torch.autograd.grad(probe.loss(phi), list(phi.values()), allow_unused=True, materialize_grads=True)
+    for name, gradient in zip(names, gradients, strict=True):
+        direction = torch.randn_like(gradient)
+        direction /= direction.norm().clamp(min=1e-12)
+        with torch.no_grad():
+            slope = _slope(lambda t, name=name, d=direction: probe.loss({**phi, name: phi[name] + t * d}).item())
+        got = (gradient * direction).sum().item()
+        if abs(got - slope) > 1e-4 * max(abs(got), abs(slope), 1e-4):
+            how = "cut (detached)" if gradient.abs().max() == 0 else "partly cut (detached)"
+            yield (
+                f"the path from `{name}` to the loss is {how}: autograd says {got:.3e} where the loss changes by {slope:.3e}; look for "
+                "detach, no_grad, .data, .item or NumPy on the way"
+            )
+
+
+def _slope(f: Callable[[float], float]) -> float:
+    return (f(1e-6) - f(-1e-6)) / 2e-6
+
+
+@contextmanager
+def _buffers_in_place(probe: Probe) -> Iterator[None]:
+    """Calls of the model go to its own buffers, as a plain training loop's would."""
+
+    def call(parameters: Parameters, inputs: Any) -> Any:
+        args, kwargs = arguments(inputs)
+        return functional_call(probe.model, parameters, args, kwargs)
+
+    cloning, probe.learner._function = probe.learner._function, call
+    try:
+        yield
+    finally:
+        probe.learner._function = cloning
+
+
+@contextmanager
+def _nudged(parameter: torch.Tensor, nudge: torch.Tensor) -> Iterator[None]:
+    """A parameter with something added, inside the block."""
+    before = parameter.detach().clone()
+    with torch.no_grad():
+        parameter.add_(nudge)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            parameter.copy_(before)
+
+
+def _same(left: torch.Tensor, right: torch.Tensor) -> bool:
+    if left.shape != right.shape or not torch.equal(left.isnan(), right.isnan()):
+        return False
+    left, right = left.nan_to_num(), right.nan_to_num()
+    return bool((left - right).abs().max() <= CLOSE * (1 + left.abs().max()))
+
+
+def _near(left: float, right: float) -> bool:
+    return math.isclose(left, right, rel_tol=1e-7, abs_tol=1e-9)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,179 @@
+"""`check_gradients`: is the gradient of this learner, on this model and task, right?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.evaluation.faults import Probe, find_faults, in_words
+from quickstudy.learners.base import Learner
+from quickstudy.learners.gradient import GradientLearner
+from quickstudy.learners.reptile import Reptile
+from quickstudy.tasks.batch import Batch
+from quickstudy.tasks.task import Task
+
+TOLERANCE = 1e-5
+"""The largest relative error of a gradient in float64 that still counts as right."""
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """What was found.
+
+    Attributes:
+        ok: no fault, and every gradient within the tolerance of its oracle.
+        faults: each in one sentence: what is wrong, where, and the remedy.
+        oracle: what the gradients were compared with.
+        errors: relative error by the name of the learned tensor, as in `learner.named_parameters()`.
+    """
+
+    faults: Sequence[str]
+    oracle: str
+    errors: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return not self.faults
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        if self.faults:
+            return "The gradient is not to be trusted:\n" + "\n".join(f"- {fault}" for fault in self.faults)
+        worst = max(self.errors.values(), default=0.0)
+        return f"The gradient is right: {len(self.errors)} tensors agree with {self.oracle} to {worst:.1e} (relative, float64)."
+
+
+def check_gradients(learner: Learner, task: Task, *, seed: int = 0) -> GradientReport:
+    """Looks for the faults that make meta-gradients silently wrong, then compares the gradient with its oracle.
+
+    In float64, on the learner itself (a copy would hide a model that reads another one's parameters); its values,
+    buffers and types are put back afterwards. The oracle of an exact gradient (and of a metric learner's) is finite
+    differences, of first order its definition (dL_query at phi_K), of Reptile theta - theta'.
+
+    Args:
+        seed: draws the directions in which differences are taken.
+    """
+    with _in_double(learner), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        probe = Probe(learner, _double(task))
+        faults = find_faults(probe)
+        oracle, errors = "nothing", {}
+        if not faults:
+            try:
+                oracle, errors = _compared(learner, probe.task)
+            except (RuntimeError, QuickstudyError) as error:
+                faults = [in_words(error)]
+            faults = faults or [
+                f"the gradient of `{name}` is off by {error:.1e} (relative) from {oracle}: the model or the loss does something "
+                "that autograd does not see"
+                for name, error in errors.items()
+                if not error <= TOLERANCE
+            ]
+    return GradientReport(faults, oracle, errors)
+
+
+def _compared(learner: Learner, task: Task) -> tuple[str, dict[str, float]]:
+    named = {name: p for name, p in learner.named_parameters() if p.requires_grad}
+    got = dict(zip(named, torch.autograd.grad(learner([task]), list(named.values()), allow_unused=True), strict=True))
+    got = {name: torch.zeros_like(named[name]) if g is None else g for name, g in got.items()}
+    if isinstance(learner, Reptile):
+        return "theta - theta'", _distances(got, _reptile(learner, task))
+    if isinstance(learner, GradientLearner) and learner.gradient == "first_order":
+        return "first order's definition", _distances(got, _first_order(learner, task, named))
+    scale = max((g.norm().item() for g in got.values()), default=0.0)
+    return "finite differences", {n: _finite_difference_error(learner, task, named[n], got[n], scale) for n in named}
+
+
+def _finite_difference_error(
+    learner: Learner, task: Task, parameter: torch.Tensor, gradient: torch.Tensor, scale: float
+) -> float:
+    """The error along a random direction, relative to the slope there but to no less than a thousandth of the largest
+    gradient (a slope of nearly zero has no relative error); the smaller of two step sizes, as a kink may lie inside one.
+    """
+    direction = torch.randn_like(parameter)
+    direction /= direction.norm().clamp(min=1e-12)
+    exact, errors = (gradient * direction).sum().item(), []
+    for size in (1e-4, 1e-5):
+        step = size * max(1.0, parameter.detach().norm().item() / parameter.numel() ** 0.5)
+        values = []
+        with torch.no_grad():
+            before = parameter.clone()
+            for sign in (1, -1):
+                parameter.copy_(before + sign * step * direction)
+                values.append(learner([task]).item())
+            parameter.copy_(before)
+        estimate = (values[0] - values[1]) / (2 * step)
+        errors.append(abs(exact - estimate) / max(abs(exact), abs(estimate), 1e-3 * scale, 1e-12))
+    return min(errors)
+
+
+def _reptile(learner: Reptile, task: Task) -> dict[str, torch.Tensor]:
+    moved = learner.adapt(task.support).phi
+    own = dict(learner.model.named_parameters())
+    return {f"model.{name}": own[name].detach() - value for name, value in moved.items() if name in own}
+
+
+def _first_order(learner: GradientLearner, task: Task, named: dict[str, Any]) -> dict[str, torch.Tensor]:
+    support, query, _ = learner.numbered(task.support, task.query)
+    phi = {name: value.detach() for name, value in learner.start(support).items()}
+    state = learner.rule.init(phi)
+    for k, batch in enumerate(learner.inner_batches(support)):
+        leaves = {name: value.clone().requires_grad_() for name, value in phi.items()}
+        values, weight = learner.objective(leaves, batch, True)
+        gradient = dict(zip(leaves, torch.autograd.grad(values / weight, list(leaves.values())), strict=True))
+        with torch.no_grad():
+            phi, state = learner.rule.update(k, phi, state, gradient)
+    leaves = {name: value.clone().requires_grad_() for name, value in phi.items()}
+    values, weight = learner.objective(leaves, query, True)
+    inside = dict(zip(leaves, torch.autograd.grad(values / weight, list(leaves.values()), retain_graph=True), strict=True))
+    outside = {name: p for name, p in named.items() if name.removeprefix("model.") not in leaves and name.startswith("model.")}
+    rest = torch.autograd.grad(values / weight, list(outside.values()), allow_unused=True) if outside else ()
+    expected = {f"model.{name}": value for name, value in inside.items() if f"model.{name}" in named}
+    return expected | {name: value for name, value in zip(outside, rest, strict=True) if value is not None}
+
+
+def _distances(got: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> dict[str, float]:
+    return {
+        name: ((got[name] - value).norm() / value.norm().clamp(min=1e-12)).item()
+        for name, value in expected.items()
+        if name in got
+    }
+
+
+@contextmanager
+def _in_double(learner: Learner) -> Iterator[None]:
+    """float64 in place, so that a closure over a parameter still sees the same object; undone afterwards."""
+    parameters = [(p, p.data, p.data.clone(), p.grad) for p in torch.nn.Module.parameters(learner)]
+    buffers = [
+        (module, name, buffer, buffer.clone())
+        for module in learner.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+    try:
+        learner.double()
+        yield
+    finally:
+        for p, data, value, grad in parameters:
+            p.data, p.grad = data.copy_(value), grad
+        for module, name, buffer, value in buffers:
+            with torch.no_grad():
+                buffer.copy_(value)
+            module._buffers[name] = buffer
+
+
+def _double(task: Task) -> Task:
+    def wide(leaf: Any) -> Any:
+        return leaf.double() if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() else leaf
+
+    def batch(b: Batch) -> Batch:
+        return b.map(wide)
+
+    return Task(batch(task.support), batch(task.query), seed=task.seed)

@@ -1,0 +1,50 @@
+"""An evaluation as a table for the terminal: the verdict first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quickstudy.evaluation.evaluate import ranking, verdict
+
+
+def render(result: dict[str, Any]) -> str:
+    """The verdict in one sentence, then every learner, best first, as plain text."""
+    rows = ranking(result)
+    metric = rows[0]["metric"]
+    percent = metric == "accuracy"
+    judged = result["results"][0]["learner"]
+    against = {c["against"]: c for c in result["comparisons"] if c["metric"] == metric}
+    table = [["", f"{metric} (95% interval)", "tasks", f"{judged} minus it", "s per new task"]]
+    for row in rows:
+        comparison = against.get(row["learner"])
+        table.append(
+            [
+                row["learner"],
+                _with_interval(row["mean"], row["ci95"], percent, signed=False),
+                str(row["count"]),
+                _with_interval(comparison["difference"], comparison["ci95"], percent, signed=True) if comparison else "",
+                f"{row['seconds_per_task']:.3f}",
+            ]
+        )
+    widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+    return "\n".join([verdict(result), "", *lines, "", _protocol(result["episodes"], rows[0]["count"])])
+
+
+def _protocol(episodes: dict[str, Any], count: int) -> str:
+    shots = episodes["shots"]
+    shown = "-".join(str(s) for s in shots) if isinstance(shots, list) else shots
+    if episodes["ways"] is None:
+        return f"The same tasks for every learner (hash {episodes['hash']}); not transductive."
+    return (
+        f"The same tasks for every learner: {episodes['ways']} ways, {shown} shots, {episodes['queries']} queries a class, "
+        f"seed {episodes['seed']} (hash {episodes['hash']}). Not transductive: each query is judged alone."
+    )
+
+
+def _with_interval(mean: float, interval: list[float] | None, percent: bool, *, signed: bool) -> str:
+    def shown(value: float) -> str:
+        sign = "+" if signed else ""
+        return f"{100 * value:{sign}.1f}" if percent else f"{value:{sign}.4g}"
+
+    return shown(mean) + (f" ({shown(interval[0])} to {shown(interval[1])})" if interval else "")
