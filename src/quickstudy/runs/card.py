@@ -1,0 +1,54 @@
+"""The model card of an artefact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from quickstudy import __version__
+from quickstudy.evaluation.held_out import Estimate
+from quickstudy.learners.base import Learner
+from quickstudy.tasks.table import Table
+
+
+def card(table: Table, learner: Learner, model: str, estimate: Estimate, folder: Path) -> str:
+    """What was learned, from what, how well, and how to use it: Markdown with the front matter of a model card."""
+    accuracy = f"\n  accuracy: {estimate.accuracy:.4f}" if estimate.accuracy is not None else ""
+    rows = "\n".join(f"| {label} | {table.counts[label]} |" for label in table.classes)
+    return f"""---
+library_name: quickstudy
+pipeline_tag: text-classification
+quickstudy:
+  version: {__version__}
+  learner: {type(learner).__name__}
+  model: {model}{accuracy}
+---
+
+# {folder.name}
+
+A text classifier for {len(table.classes)} labels, learned from {len(table)} sentences by {type(learner).__name__} on `{model}`.
+
+## How good it is
+
+{estimate.sentence()}
+Sentences of another kind than those it learned from can be harder. It always answers with one of its labels.
+
+## What it was trained on
+
+| label | sentences |
+| --- | --- |
+{rows}
+
+## How to use it
+
+```
+quickstudy predict {folder} "a sentence"
+```
+
+```python
+import quickstudy
+
+classifier = quickstudy.load("{folder}")
+classifier.predict(["a sentence"])
+classifier.predict_proba(["a sentence"])
+```
+"""
