@@ -18,6 +18,10 @@ from quickstudy.cli.train import train
 from quickstudy.errors import QuickstudyError
 
 
+_UsageError = typer.BadParameter.__mro__[1]
+"""The parser's own error, wherever this version of typer keeps it."""
+
+
 class _InOrder(TyperGroup):
     def list_commands(self, ctx):
         return list(self.commands)
@@ -58,18 +62,17 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
-    import click
-
     try:
         code = app(args=arguments, standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except click.exceptions.NoArgsIsHelpError as error:
-        typer.echo(error.format_message())
-        return 2
-    except (QuickstudyError, click.ClickException) as error:
-        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        return _complain(" ".join(message.split()))
-    except (KeyboardInterrupt, click.Abort):
+    except QuickstudyError as error:
+        return _complain(str(error))
+    except _UsageError as error:
+        if "NoArgs" in type(error).__name__:  # the message is the help
+            typer.echo(error.format_message())
+            return 2
+        return _complain(f"{error.format_message()} (quickstudy --help says more)")
+    except (KeyboardInterrupt, typer.Abort):
         return _complain("stopped")
     except BrokenPipeError:
         sys.stderr.close()
@@ -83,5 +86,5 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _complain(message: str) -> int:
-    print(f"quickstudy: {message}", file=sys.stderr)
+    print(f"quickstudy: {' '.join(message.split())}", file=sys.stderr)
     return 2

@@ -10,7 +10,7 @@ from typing import Any
 from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.statistics import mean_interval, paired_bootstrap
 from quickstudy.learners.base import Learner
-from quickstudy.models.encoder import Encoder
+from quickstudy.models.encoder import Encoder, Memory
 from quickstudy.tasks.episodes import Episodes, fingerprint
 from quickstudy.tasks.task import Task
 
@@ -50,9 +50,11 @@ def evaluate(
         raise QuickstudyError("there are no tasks to evaluate on")
     judged = [(learner, tasks), *((b, tasks) for b in baselines), *((b, tasks[:SLOW_TASKS]) for b in slow_baselines)]
     results, comparisons, first = [], [], {}
+    embedded = _EmbeddedOnce(tasks, progress)
     for each, its_tasks in judged:
         name = type(each).__name__
-        scores, seconds = _scores(each, its_tasks, progress)
+        with embedded.of(each) as seconds_per_sentence:
+            scores, seconds = _scores(each, its_tasks, seconds_per_sentence, progress)
         for metric, values in scores.items():
             mean, interval = mean_interval(values)
             results.append(
@@ -81,35 +83,50 @@ def evaluate(
     return {"episodes": {"hash": fingerprint(tasks), **episodes}, "results": results, "comparisons": comparisons}
 
 
-def _scores(learner: Learner, tasks: Sequence[Task], progress: Progress | None) -> tuple[dict[str, list[float]], float]:
+def _scores(
+    learner: Learner, tasks: Sequence[Task], seconds_per_sentence: float, progress: Progress | None
+) -> tuple[dict[str, list[float]], float]:
     """Scores by metric, one a task, and the seconds that learning one task takes."""
-    name = type(learner).__name__
     scores: dict[str, list[float]] = {}
     seconds = 0.0
-    with _embedded_once(learner, tasks, progress) as seconds_per_sentence:
-        for done, task in enumerate(tasks, start=1):
-            begun = time.perf_counter()
-            adapted = learner.adapt(task.support)
-            seconds += time.perf_counter() - begun + seconds_per_sentence * len(task.support)
-            for metric, value in task.score(adapted).items():
-                scores.setdefault(metric, []).append(value)
-            if progress:
-                progress(f"{name}: tasks", done, len(tasks))
+    for done, task in enumerate(tasks, start=1):
+        begun = time.perf_counter()
+        adapted = learner.adapt(task.support)
+        seconds += time.perf_counter() - begun + seconds_per_sentence * len(task.support)
+        for metric, value in task.score(adapted).items():
+            scores.setdefault(metric, []).append(value)
+        if progress:
+            progress(f"{type(learner).__name__}: tasks", done, len(tasks))
     return scores, seconds / len(tasks)
 
 
-@contextmanager
-def _embedded_once(learner: Learner, tasks: Sequence[Task], progress: Progress | None) -> Iterator[float]:
-    """Embeds every sentence of the tasks once where the learner's encoder stays as it is; gives seconds a sentence."""
-    model = getattr(learner, "model", None)
-    if not isinstance(model, Encoder) or not getattr(learner, "frozen_features", False):
-        yield 0.0
-        return
-    sentences = list(dict.fromkeys(s for task in tasks for batch in (task.support, task.query) for s in batch.inputs))
-    report = (lambda done, of: progress(f"{type(learner).__name__}: sentences embedded", done, of)) if progress else None
-    begun = time.perf_counter()
-    with model.remember(sentences, progress=report):
-        yield (time.perf_counter() - begun) / max(1, len(sentences))
+class _EmbeddedOnce:
+    """Embeds the sentences of the tasks once for each encoder that learning leaves as it is, however many learners share it."""
+
+    def __init__(self, tasks: Sequence[Task], progress: Progress | None):
+        self.tasks, self.progress = tasks, progress
+        self.known: dict[int, tuple[Memory, float]] = {}
+
+    @contextmanager
+    def of(self, learner: Learner) -> Iterator[float]:
+        """Inside, the learner's encoder looks embeddings up; gives the seconds that one sentence took."""
+        model = getattr(learner, "model", None)
+        if not (isinstance(model, Encoder) and learner.frozen_features):
+            yield 0.0
+            return
+        if id(model) not in self.known:
+            self.known[id(model)] = self._embedded(model, type(learner).__name__)
+        memory, seconds = self.known[id(model)]
+        with model.remember(memory):
+            yield seconds
+
+    def _embedded(self, model: Encoder, name: str) -> tuple[Memory, float]:
+        sentences = list(dict.fromkeys(s for task in self.tasks for batch in (task.support, task.query) for s in batch.inputs))
+        show = self.progress
+        report = (lambda done, of: show(f"{name}: sentences embedded", done, of)) if show else None
+        begun = time.perf_counter()
+        memory = model.memory(sentences, progress=report)
+        return memory, (time.perf_counter() - begun) / max(1, len(sentences))
 
 
 def _described(tasks: Episodes | Sequence[Task]) -> dict[str, Any]:

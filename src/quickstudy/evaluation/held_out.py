@@ -84,6 +84,5 @@ def _remembered(learner: Learner, batch: Batch, progress: Progress | None):
     model = getattr(learner, "model", None)
     if not isinstance(model, Encoder) or not learner.frozen_features:
         return nullcontext()
-    return model.remember(
-        batch.inputs, progress=(lambda done, of: progress("reading the sentences", done, of)) if progress else None
-    )
+    report = (lambda done, of: progress("reading the sentences", done, of)) if progress else None
+    return model.remember(model.memory(batch.inputs, progress=report))

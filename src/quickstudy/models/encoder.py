@@ -13,6 +13,8 @@ from torch import nn
 from quickstudy.errors import QuickstudyError
 
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len", "last"]
+Memory = dict[str, torch.Tensor]
+"""Embeddings by sentence, `(dim,)` each."""
 CHUNK = 32
 """Sentences in one call of the Transformer: small, so that sorting by length leaves little padding."""
 
@@ -50,7 +52,7 @@ class Encoder(nn.Module):
         self.spec = spec or {}
         self.dim = _dimension(module, dense)
         self._tokens: dict[str, list[int]] = {}
-        self._known: dict[str, torch.Tensor] = {}
+        self._known: Memory = {}
 
     def forward(self, sentences: Sequence[str] | Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Embeddings of sentences, or of what the tokenizer made of them, with a graph where something is trainable."""
@@ -85,12 +87,15 @@ class Encoder(nn.Module):
                 progress(min(at + CHUNK, len(new)), len(new))
         return torch.stack([fresh[s] if s in fresh else self._known[s] for s in sentences])
 
-    @contextmanager
-    def remember(self, sentences: Sequence[str], *, progress: Callable[[int, int], None] | None = None) -> Iterator[None]:
-        """Embeds each different sentence once; inside, `embed` looks them up. The encoder must not change meanwhile."""
-        before = self._known
+    def memory(self, sentences: Sequence[str], *, progress: Callable[[int, int], None] | None = None) -> Memory:
+        """Each different sentence embedded once, for `remember`."""
         distinct = list(dict.fromkeys(sentences))
-        self._known = dict(zip(distinct, self.embed(distinct, progress=progress), strict=True)) | before
+        return dict(zip(distinct, self.embed(distinct, progress=progress), strict=True))
+
+    @contextmanager
+    def remember(self, memory: Memory) -> Iterator[None]:
+        """Inside, `embed` looks sentences up here before it computes. The encoder must not change meanwhile."""
+        before, self._known = self._known, memory
         try:
             yield
         finally:

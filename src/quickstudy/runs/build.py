@@ -1,0 +1,106 @@
+"""From a recipe to what it describes: model, learner, tasks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.learners.base import Learner
+from quickstudy.models.loading import load
+from quickstudy.models.networks import mlp
+from quickstudy.runs.recipe import EpisodesPart, Recipe, ValidationPart
+from quickstudy.tasks import named
+from quickstudy.tasks.episodes import Episodes
+from quickstudy.tasks.sinusoids import Sinusoids
+from quickstudy.tasks.table import Table
+from quickstudy.tasks.task import Task
+
+PartName = Literal["train", "valid", "test"]
+FRACTIONS = {"train": 0.6, "valid": 0.2, "test": 0.2}
+VALIDATION_SEED = 1_000_003
+"""Added to the seed for validation, so that made-up tasks are not those of training."""
+
+
+def build_model(recipe: Recipe, *, adapters: bool = True) -> nn.Module:
+    """The recipe's model before any training; without its adapters, the plain pretrained one."""
+    part = recipe.model
+    if part.mlp is not None:
+        return mlp(part.mlp, seed=recipe.seed)
+    try:
+        return load(str(part.name), lora=part.lora if adapters else None, seed=recipe.seed)
+    except QuickstudyError as error:
+        raise recipe.problem(str(error), ("model", "lora" if "lora:" in str(error) else "name")) from error
+
+
+def build_learner(recipe: Recipe, *, allow_files: bool = True) -> Learner:
+    """The recipe's learner before any training.
+
+    Args:
+        allow_files: whether a learner in a Python file may be imported, which executes it.
+    """
+    cls = recipe.learner_class(allow_files=allow_files)
+    settings = recipe.learner_settings(cls)
+    model = build_model(recipe)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)  # weights that a learner adds to its model
+        try:
+            return cls(model, **settings)  # type: ignore[call-arg]
+        except QuickstudyError as error:
+            raise recipe.problem(str(error), ("learner",)) from error
+        except TypeError as error:
+            if "argument" not in str(error):
+                raise
+            raise recipe.problem(str(error).replace("__init__() ", "").replace("()", ""), ("learner",)) from error
+
+
+def data_part(recipe: Recipe, name: PartName) -> Table | Sinusoids:
+    """The tasks' source for training, validation or test. Tables share no class between them."""
+    data = recipe.data
+    if data.source is not None:
+        return Sinusoids()
+    try:
+        if data.set is not None and (data.fold is not None or _has_folds(data.set)):
+            return named.select_part(data.set, split=name, fold=data.fold or 1)[0]
+        table = named.named(data.set) if data.set is not None else Table.read(data.table, text=data.text, label=data.label)
+        return table.divide(fractions=FRACTIONS, seed=data.seed)[name]
+    except QuickstudyError as error:
+        raise recipe.problem(str(error), ("data", "set" if data.set is not None else "table")) from error
+
+
+def train_episodes(recipe: Recipe) -> Episodes:
+    """What the outer loop learns from: step i takes list i."""
+    return _episodes(recipe, "train", recipe.episodes, tasks=recipe.episodes.tasks, seed=recipe.seed)
+
+
+def validation_episodes(recipe: Recipe) -> list[Task]:
+    """The fixed tasks by which the best learner is chosen; none where the recipe asks for none."""
+    part = recipe.validation
+    if part is None:
+        return []
+    return _episodes(recipe, "valid", part, tasks=part.episodes, seed=recipe.seed + VALIDATION_SEED)[0]
+
+
+def test_source(recipe: Recipe) -> tuple[Table | Sinusoids, None]:
+    """What a run is judged on: the test part, and no other table for the shots."""
+    return data_part(recipe, "test"), None
+
+
+test_source.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test's
+
+
+def _episodes(recipe: Recipe, name: PartName, part: EpisodesPart | ValidationPart, *, tasks: int, seed: int) -> Episodes:
+    section = "validation" if name == "valid" else "episodes"
+    source = data_part(recipe, name)
+    if part.queries == "all" and not isinstance(source, Table):
+        raise recipe.problem(f"{section}.queries: made-up tasks have no end, so give a number", (section, "queries"))
+    try:
+        return Episodes(source, ways=part.ways, shots=part.shots, queries=part.queries, tasks=tasks, seed=seed, names=part.names)
+    except QuickstudyError as error:
+        raise recipe.problem(str(error), (section,)) from error
+
+
+def _has_folds(name: str) -> bool:
+    return name == "helpdesk" or named.ALIASES.get(name, name) in named.FOLDS

@@ -1,0 +1,254 @@
+"""`Recipe`: everything that decides how a run comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, model_serializer, model_validator
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.learners.base import Learner
+from quickstudy.learners.find import find_learner, is_file, settings_of
+from quickstudy.runs.atomic import write_atomically
+from quickstudy.runs.kinds import Count, CountOrAll, Natural, NotNegative, Positive, Range, RangeOrAll, Share
+from quickstudy.runs.problems import ProblemAt, problem_of, unknown_key, wrong_value
+from quickstudy.runs.yaml_positions import Document, Dumper, KeyPath
+from quickstudy.runs.yaml_positions import read as read_yaml
+
+_ANY_TYPE = ConfigDict(arbitrary_types_allowed=True)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        """`learner: maml` is short for `learner: {name: maml}`."""
+        return {"name": value} if isinstance(value, str) and "name" in cls.model_fields else value
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: Any) -> dict[str, Any]:
+        """Leaves out what is not set."""
+        fields = type(self).model_fields
+        unset = {key for key, field in fields.items() if field.default is None and getattr(self, key) is None}
+        return {key: value for key, value in handler(self).items() if key not in unset}
+
+
+class RatesPart(_Part):
+    """Learned inner learning rates that start at `inner_lr`."""
+
+    per: Literal["space", "layer", "parameter", "element"] = "layer"
+    """What has a rate of its own."""
+    steps: Count | None = None
+    """Rates of their own for each of so many inner steps; null: the same at all."""
+
+
+class LearnerPart(_Part):
+    """The algorithm; all further keys are settings of its constructor."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    """A file in `learners/` such as `prototypical`, or `my_file.py:MyLearner`."""
+    rates: RatesPart | None = None
+    """Learns the inner learning rates."""
+
+    def settings(self, cls: type[Learner]) -> dict[str, Any]:
+        """The settings as this class takes them.
+
+        Raises:
+            ProblemAt: one that its constructor does not know, or of the wrong type.
+        """
+        known, given = settings_of(cls), dict(self.model_extra or {})
+        for key, value in given.items():
+            if key not in known:
+                raise ProblemAt(("learner", key), unknown_key(key, [*known, "rates"], f"{cls.__name__} has", Recipe), key=True)
+            try:
+                given[key] = TypeAdapter(known[key], config=_ANY_TYPE).validate_python(value)
+            except ValidationError as error:
+                raise ProblemAt(("learner", key), wrong_value(f"learner.{key}", error.errors()[0]["msg"], value)) from None
+        if self.rates is not None:
+            from quickstudy.inner.rules import Rates
+
+            if "inner_lr" not in known:
+                message = f"{cls.__name__} has no inner learning rate to learn; leave rates out"
+                raise ProblemAt(("learner", "rates"), message, key=True)
+            given["inner_lr"] = Rates(float(given.get("inner_lr", 0.01)), per=self.rates.per, steps=self.rates.steps)
+        return given
+
+
+class ModelPart(_Part):
+    """What is adapted."""
+
+    name: str | None = None
+    """`minilm`, a Hugging Face id or a local folder: a sentence encoder, frozen."""
+    lora: Count | dict[str, Any] | None = None
+    """Adapters that learn, on the encoder: a rank, or PEFT's `LoraConfig` fields and `layers` (how many of the top)."""
+    mlp: Annotated[list[Count], Field(min_length=2)] | None = None
+    """In place of a name: the widths of a perceptron, from inputs to outputs."""
+
+    @model_validator(mode="after")
+    def _one(self) -> ModelPart:
+        if (self.name is None) == (self.mlp is None):
+            raise ValueError("needs either name or mlp")
+        if self.lora is not None and self.name is None:
+            raise ValueError("has lora, which belongs to a named encoder")
+        return self
+
+
+class DataPart(_Part):
+    """Where tasks come from; training, validation and test share no class."""
+
+    set: str | None = None
+    """A known set, such as `banking77`."""
+    fold: Count | None = None
+    """Its published class fold, from 1. Null: the first, or a division by seed where none is published."""
+    table: str | None = None
+    """In place of a set: a CSV, TSV or JSONL file (from the current directory) or `hf:NAME`."""
+    text: str = "text"
+    """The table's column of sentences."""
+    label: str = "label"
+    """The table's column of labels."""
+    source: Literal["sinusoids"] | None = None
+    """In place of a set: tasks that are made up."""
+    seed: Natural = 0
+    """Which classes of a table are for training, validation and test; the run's own seed leaves that alone."""
+
+    @model_validator(mode="after")
+    def _one(self) -> DataPart:
+        if sum(value is not None for value in (self.set, self.table, self.source)) != 1:
+            raise ValueError("needs exactly one of set, table and source")
+        if self.fold is not None and self.set is None:
+            raise ValueError("has fold, which belongs to a set")
+        return self
+
+
+class EpisodesPart(_Part):
+    """The tasks of each outer step."""
+
+    ways: RangeOrAll = 5
+    """Classes of a task: a number, `all`, or a range such as `[5, 20]`."""
+    shots: Range = 1
+    """Examples of each class to learn from: a number, or a range that is drawn from for each class."""
+    queries: CountOrAll = 5
+    """Further examples of each class, for the outer loss; `all` that are left."""
+    tasks: Count = 1
+    """Tasks in one outer step."""
+    names: bool = False
+    """Whether each class's name is one more example."""
+
+
+class OuterPart(_Part):
+    """The outer optimizer. Its learning rate is the learner's `outer_lr`."""
+
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """The update rule."""
+    weight_decay: NotNegative = 0.0
+    """Pull towards zero; decoupled with adamw."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rate falls after the warm-up; linear and cosine end at zero."""
+    warmup: Share = 0.0
+    """The share of the steps in which the learning rate rises."""
+    clip: Positive | None = None
+    """The largest norm of the outer gradient; null: no limit."""
+
+
+class ValidationPart(_Part):
+    """The fixed tasks by which the best learner is chosen."""
+
+    ways: RangeOrAll = 5
+    """Classes of a task."""
+    shots: Range = 1
+    """Examples of each class to learn from."""
+    queries: CountOrAll = 5
+    """Examples of each class to be judged on."""
+    episodes: Count = 200
+    """How many tasks."""
+    every: Count = 100
+    """Validates before the first step, after each so many, and after the last."""
+    names: bool = False
+    """Whether each class's name is one more example."""
+
+
+class Recipe(_Part):
+    """Everything that decides how a run comes out; a YAML file."""
+
+    learner: LearnerPart
+    """The algorithm and its settings."""
+    model: ModelPart
+    """What is adapted."""
+    data: DataPart
+    """Where tasks come from."""
+    episodes: EpisodesPart = EpisodesPart()
+    """The tasks of each outer step."""
+    outer: OuterPart = OuterPart()
+    """The outer optimizer."""
+    steps: Count = 1000
+    """Outer steps."""
+    validation: ValidationPart | None = ValidationPart()
+    """How the best learner is chosen; null: the last one counts."""
+    checkpoint_every: Count = 100
+    """Outer steps between checkpoints."""
+    dropout: bool = False
+    """Whether the model is in training mode while it trains."""
+    seed: Natural = 0
+    """Of everything that is drawn: tasks, the start of new weights, dropout."""
+
+    _document: Document = PrivateAttr(default_factory=lambda: Document({}))
+
+    @classmethod
+    def read(cls, path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+        """Reads a recipe. Executes nothing: the settings of a learner in a Python file are checked when it is built.
+
+        Args:
+            path: the YAML file.
+            overrides: changes as "key.key=value", as `--set` on the command line gives them.
+
+        Raises:
+            QuickstudyError: one sentence with file, line and column (or the override) and what would be right.
+        """
+        document = read_yaml(Path(path))
+        for change in overrides:
+            document.override(change)
+        try:
+            recipe = cls.model_validate(document.data)
+        except ValidationError as error:
+            problem = problem_of(error, cls)
+            raise QuickstudyError(f"{document.where(problem.path, key=problem.key)}: {problem}") from None
+        recipe._document = document
+        if is_file(recipe.learner.name):
+            return recipe
+        recipe.learner_settings(recipe.learner_class())
+        return recipe
+
+    def learner_class(self, *, allow_files: bool = False) -> type[Learner]:
+        """The class of the learner; a Python file is imported only where that is allowed."""
+        try:
+            return find_learner(self.learner.name, allow_files=allow_files)
+        except QuickstudyError as error:
+            raise self.problem(str(error), ("learner", "name")) from error.__cause__
+
+    def learner_settings(self, cls: type[Learner]) -> dict[str, Any]:
+        """The settings that the learner's constructor is called with."""
+        try:
+            return self.learner.settings(cls)
+        except ProblemAt as problem:
+            raise self.problem(str(problem), problem.path, key=problem.key) from None
+
+    def problem(self, message: str, path: KeyPath, *, key: bool = False) -> QuickstudyError:
+        """An error that names the place of this key in the file, where the recipe came from one."""
+        place = self._document.where(path, key=key)
+        return QuickstudyError(f"{place}: {message}" if place else message)
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values, as YAML and JSON have them; what is not set is left out."""
+        return self.model_dump(mode="json")
+
+    def write(self, path: str | Path) -> None:
+        """Writes YAML that reads back equal."""
+        text = yaml.dump(self.plain(), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
+        write_atomically(Path(path), text.encode())

@@ -1,0 +1,252 @@
+"""`train`: the outer loop of a run, which can be killed at any moment and goes on as if it had not been."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.evaluation.evaluate import LOWER_IS_BETTER, evaluate
+from quickstudy.learners.base import Learner
+from quickstudy.runs import checkpoint
+from quickstudy.runs.build import build_learner, train_episodes, validation_episodes
+from quickstudy.runs.outer import NotFinite, OuterLoop
+from quickstudy.runs.processes import Processes
+from quickstudy.runs.recipe import Recipe
+from quickstudy.runs.record import RunFolder
+from quickstudy.tasks.task import Task
+
+Progress = Callable[[int, int, dict[str, Any]], None]
+"""Called after each outer step with its number, how many there are, and `{"loss", "lr", ...}`."""
+
+
+def train(
+    recipe: Recipe, out: str | Path, *, resume: bool = False, progress: Progress | None = None, processes: Processes | None = None
+) -> dict[str, Any]:
+    """Meta-trains a learner and leaves a run folder.
+
+    Each step depends on the recipe, its number and the state before it alone, so a run that was killed ends, once
+    resumed, with the same bytes in `learner/`, `checkpoint/` and `metrics.jsonl` as one that never was.
+
+    Args:
+        recipe: decides everything; a Python file that it names as learner is executed.
+        out: the run folder; must be absent or empty, except to resume.
+        resume: goes on from the last checkpoint, starts where there is none, and does nothing on a finished run.
+        processes: those that share each step's tasks; by default those that torchrun started.
+
+    Returns:
+        `{"steps", "finished", "metric", "best", "best_step"}`; the last three are None without validation.
+
+    Raises:
+        QuickstudyError: a recipe that cannot be built, a folder that is in the way, a loss that is not finite, a full
+            disk, or the run was stopped (Ctrl-C, SIGTERM) after saving its state.
+    """
+    with Processes.join() if processes is None else nullcontext(processes) as together, torch.random.fork_rng(devices=[]):
+        folder = RunFolder(Path(out))
+        together.first(lambda: folder.check(recipe, resume=resume))
+        kept = together.first(lambda: _kept(folder, resume))
+        if kept and kept[1]["finished"]:
+            return _summary(recipe, kept[1])
+        learner, episodes, validation = build_learner(recipe), train_episodes(recipe), validation_episodes(recipe)
+        run = _Run(recipe, folder, learner, validation, OuterLoop(learner, recipe, together), together)
+        if kept:
+            run.restore(*kept)
+        elif validation:  # shows that model and tasks fit each other before anything is written
+            together.first(lambda: evaluate(learner.eval(), validation[:1]))
+        together.first(lambda: folder.begin(recipe, run.step))
+        with _signals() as caught:
+            return run.go(episodes, caught, progress)
+
+
+def open_run(folder: str | Path, *, allow_files: bool = False) -> tuple[Recipe, Learner]:
+    """The recipe of a run, and the best learner that it found.
+
+    Args:
+        allow_files: whether a learner in a Python file may be imported, which executes it; only for a run one trusts.
+
+    Raises:
+        QuickstudyError: the folder is no run, or a file in it is truncated, changed or of another recipe.
+    """
+    run = RunFolder(Path(folder))
+    if not run.recipe.is_file():
+        raise QuickstudyError(f"{folder} is not a run: it holds no recipe.yaml; give a folder that `quickstudy train` wrote")
+    if not run.learner.is_file():
+        again = f"quickstudy train {run.recipe} --out {folder} --resume"
+        raise QuickstudyError(f"{run.learner} is not there: the run has not come so far, or is incomplete; go on with `{again}`")
+    recipe = Recipe.read(run.recipe)
+    remedy = f"restore it from a copy, or train again with `quickstudy train {run.recipe}` and another --out"
+    tensors, facts = checkpoint.read(run.learner, remedy=remedy)
+    learner = build_learner(recipe, allow_files=allow_files)
+    checkpoint.put_learner(learner, tensors, facts, run.learner, remedy=remedy)
+    return recipe, learner.eval()
+
+
+def train_joint(recipe: Recipe, *, progress: Callable[[str, int, int], None] | None = None) -> Learner:
+    """The baseline of joint training: a recipe's model, tasks, steps and outer optimizer, without an inner loop."""
+    from quickstudy.evaluation.baselines import FINE_TUNE
+    from quickstudy.learners.baselines.joint import JointTraining
+    from quickstudy.runs.build import build_model
+    from quickstudy.tasks.table import Table
+
+    episodes = train_episodes(recipe)
+    classes = episodes.source.classes if isinstance(episodes.source, Table) else ()
+    outer_lr = build_learner(recipe).outer_lr
+    with torch.random.fork_rng(devices=[]):
+        learner = JointTraining(build_model(recipe), outer_lr=outer_lr, classes=classes, **FINE_TUNE)
+        outer = OuterLoop(learner, recipe, Processes())
+        for index in range(recipe.steps):
+            _seed(recipe, index + 1)
+            outer.step(index, episodes[index])
+            if progress:
+                progress("JointTraining: steps", index + 1, recipe.steps)
+    return learner
+
+
+@dataclass
+class _Run:
+    """A training under way."""
+
+    recipe: Recipe
+    folder: RunFolder
+    learner: Learner
+    validation: Sequence[Task]
+    outer: OuterLoop
+    processes: Processes
+    step: int = 0
+    best: dict[str, Any] | None = None
+    saved: int | None = None
+
+    def go(self, episodes: Any, caught: list[int], progress: Progress | None) -> dict[str, Any]:
+        """The steps that are left."""
+        recipe, steps = self.recipe, self.recipe.steps
+        if self.step == 0:
+            self._validate()
+        while self.step < steps:
+            self.step += 1
+            _seed(recipe, self.step)
+            numbers: dict[str, Any] = self._moved(episodes)
+            last = self.step == steps
+            if recipe.validation and (last or self.step % recipe.validation.every == 0):
+                numbers |= self._validate()
+            if progress:
+                progress(self.step, steps, numbers)
+            stop = bool(self.processes.total(len(caught)))
+            if last or stop or self.step % recipe.checkpoint_every == 0:
+                self._save(finished=last)
+            if stop and not last:
+                raise QuickstudyError(f"{self.folder.path}: stopped at step {self.step} of {steps}; go on with --resume")
+        return _summary(recipe, {"best": self.best, "step": self.step, "finished": True})
+
+    def restore(self, tensors: checkpoint.Tensors, facts: dict[str, Any]) -> None:
+        """Takes over the state of a checkpoint."""
+        path, remedy = self.folder.checkpoint, _remedy(self.folder)
+        checkpoint.put_learner(self.learner, checkpoint.part("learner", tensors), facts, path, remedy=remedy)
+        if self.outer.optimizer is not None:
+            checkpoint.put_optimizer(self.outer.optimizer, checkpoint.part("optimizer", tensors))
+        torch.set_rng_state(tensors["random/torch"])
+        self.step, self.best, self.saved = facts["step"], facts["best"], facts["step"]
+
+    def _moved(self, episodes: Any) -> dict[str, Any]:
+        """One outer step, and its line in the metrics."""
+        try:
+            numbers = self.outer.step(self.step - 1, episodes[self.step - 1])
+        except NotFinite as error:
+            good = f"--resume goes on from the checkpoint of step {self.saved}" if self.saved else "there is no checkpoint yet"
+            remedy = "the same recipe leads here again: give another --out, and a smaller learner.outer_lr or an outer.clip"
+            raise QuickstudyError(f"{self.folder.path}: {error}; {good}, but {remedy}") from None
+        self.processes.first(lambda: self.folder.metric({"step": self.step, **numbers}))
+        return numbers
+
+    def _validate(self) -> dict[str, float]:
+        """Scores the learner on the validation tasks and keeps it if it is the best; in process 0."""
+        return self.processes.first(self._judge) if self.validation else {}
+
+    def _judge(self) -> dict[str, float]:
+        self.learner.progress = self.step / self.recipe.steps
+        results = evaluate(self.learner.eval(), self.validation)["results"]
+        scores = {result["metric"]: result["mean"] for result in results}
+        self.folder.metric({"step": self.step, "validation": scores})
+        metric, score = next(iter(scores.items()))
+        if self.best is None or _rank(metric, score) > _rank(metric, self.best["score"]):
+            self.best = {"metric": metric, "score": score, "step": self.step}
+            self._write_learner()
+        best = f"best {self.best['score']:.4f} at step {self.best['step']}"
+        self.folder.log(f"step {self.step}: validation {metric} {score:.4f}, {best}")
+        return {f"validation {name}": value for name, value in scores.items()}
+
+    def _write_learner(self) -> None:
+        facts = {"learner": type(self.learner).__name__, "step": self.step, "best": self.best}
+        checkpoint.write(self.folder.learner, checkpoint.learner_tensors(self.learner), facts)
+
+    def _save(self, *, finished: bool) -> None:
+        """Writes the checkpoint, and the last learner as the best where nothing was validated."""
+
+        def write() -> None:
+            if finished and self.best is None:
+                self._write_learner()
+            tensors = checkpoint.prefixed("learner", checkpoint.learner_tensors(self.learner))
+            if self.outer.optimizer is not None:
+                tensors |= checkpoint.prefixed("optimizer", checkpoint.optimizer_tensors(self.outer.optimizer))
+            tensors["random/torch"] = torch.get_rng_state()
+            facts = {"learner": type(self.learner).__name__, "step": self.step, "best": self.best, "finished": finished}
+            self.folder.settle()
+            checkpoint.write(self.folder.checkpoint, tensors, facts)
+            self.folder.log(f"step {self.step}: checkpoint" + (", finished" if finished else ""))
+
+        self.processes.first(write)
+        self.saved = self.step
+
+
+def _kept(folder: RunFolder, resume: bool) -> tuple[checkpoint.Tensors, dict[str, Any]] | None:
+    """The last checkpoint, if there is one to go on from."""
+    return checkpoint.read(folder.checkpoint, remedy=_remedy(folder)) if resume and folder.checkpoint.exists() else None
+
+
+def _remedy(folder: RunFolder) -> str:
+    return f"remove the folder {folder.checkpoint.parent} to train from the start with --resume"
+
+
+def _summary(recipe: Recipe, facts: dict[str, Any]) -> dict[str, Any]:
+    best = facts["best"] or {"metric": None, "score": None, "step": None}
+    return {"steps": facts["step"], "finished": True, "metric": best["metric"], "best": best["score"], "best_step": best["step"]}
+
+
+def _rank(metric: str, score: float) -> float:
+    """Larger is better; what is no number is worst."""
+    return -math.inf if math.isnan(score) else (-score if metric in LOWER_IS_BETTER else score)
+
+
+def _seed(recipe: Recipe, step: int) -> None:
+    """The random state of a step depends on seed and number alone."""
+    torch.manual_seed(int(np.random.SeedSequence((recipe.seed, step)).generate_state(1, np.uint64)[0]) >> 1)
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Notes Ctrl-C and SIGTERM, so that the step ends first; a second one acts at once. Only the main thread can."""
+    caught: list[int] = []
+    before: dict[int, Any] = {}
+
+    def note(number: int, _: Any) -> None:
+        caught.append(number)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, note)
+    except ValueError:  # not the main thread
+        before.clear()
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

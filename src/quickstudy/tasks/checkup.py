@@ -1,0 +1,146 @@
+"""What is in a table and what is wrong with it: `quickstudy data check FILE`."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from statistics import median
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.tasks.leaks import words
+from quickstudy.tasks.table import Table
+
+LONG = 200
+"""Words from which on a sentence may be cut: encoders commonly read 256 tokens, about 1.3 to a word."""
+LOPSIDED = 10
+_EXAMPLES = 3
+_NO_NAMES = {"label", "class", "category", "cat", "cluster", "group", "intent", "topic", "type", "target", "none"}
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """Findings about a table. All are warnings: every table that can be read can be learned from.
+
+    Args:
+        name: the table's.
+        rows: sentences.
+        per_class: label -> sentences.
+        words_median, words_most: length of the sentences in words (in characters where a script has no spaces).
+        long: sentences of more than 200 words.
+        duplicates: sentences that repeat an earlier one with the same label; case and white space do not count.
+        contradictions: (sentence, its labels) where one sentence has several.
+        lookalikes: groups of labels that differ in case, white space, hyphens or underscores only.
+        rare: labels with fewer than two sentences.
+        imbalance: sentences of the commonest label / sentences of the rarest.
+        labels_are_words: whether labels say what they mean, so that class names help.
+    """
+
+    name: str
+    rows: int
+    per_class: dict[str, int]
+    words_median: float
+    words_most: int
+    long: int
+    duplicates: int
+    contradictions: list[tuple[str, list[str]]]
+    lookalikes: list[list[str]]
+    rare: list[str]
+    imbalance: float
+    labels_are_words: bool
+
+    @property
+    def advice(self) -> list[str]:
+        """What to do about it, a plain sentence each; none where all is well."""
+        advice = []
+        if len(self.per_class) == 1:
+            advice.append(f"There is only one label, {next(iter(self.per_class))!r}: add sentences of another.")
+        if self.contradictions:
+            shown = "; ".join(f"{text[:80]!r} is {_named(labels)}" for text, labels in self.contradictions[:_EXAMPLES])
+            several = _counted(len(self.contradictions), "sentence") + (" has" if len(self.contradictions) == 1 else " have")
+            advice.append(f"{several} more than one label; keep one: {shown}.")
+        for group in self.lookalikes:
+            advice.append(f"The labels {_named(group)} look like one; if they are, spell them alike.")
+        if self.rare:
+            single = _named(self.rare) + (" has" if len(self.rare) == 1 else " have")
+            advice.append(f"{single} a single sentence, so none to judge by; add some.")
+        if self.duplicates:
+            repeat = _counted(self.duplicates, "row") + (" repeats" if self.duplicates == 1 else " repeat")
+            advice.append(f"{repeat} an earlier one; remove the copies, or they may be judged as learned.")
+        if self.imbalance >= LOPSIDED:
+            least, *_, most = sorted(self.per_class, key=self.per_class.__getitem__)
+            advice.append(f"{most!r} has {self.imbalance:.0f} times the sentences of {least!r}; add some to the rarer labels.")
+        if self.long:
+            advice.append(f"{_counted(self.long, 'text')} of more than {LONG} words may be cut: most encoders read 256 tokens.")
+        if not self.labels_are_words:
+            advice.append("The labels are not words; if you name them, the names themselves can help (class names as examples).")
+        return advice
+
+    def text(self) -> str:
+        """The whole as a few plain lines."""
+        counts = self.per_class.values()
+        spread = f"{min(counts)} / {median(counts):g} / {max(counts)}"
+        lines = [
+            f"{self.name}: {_counted(self.rows, 'sentence')}, {_counted(len(self.per_class), 'label')}",
+            f"sentences a label (least / median / most): {spread}",
+            f"words a sentence (median / most): {self.words_median:g} / {self.words_most}",
+            f"repeated rows: {self.duplicates}; sentences with several labels: {len(self.contradictions)}",
+            f"labels are words: {'yes' if self.labels_are_words else 'no'}",
+        ]
+        advice = [f"- {sentence}" for sentence in self.advice] or ["Nothing to mend."]
+        return "\n".join([*lines, "", *advice])
+
+
+def checkup(table: Table) -> Checkup:
+    """Looks a table over; `print(checkup(table).text())`.
+
+    Raises:
+        QuickstudyError: a table without rows.
+    """
+    if not len(table):
+        raise QuickstudyError(f"{table.name} has no rows; each needs a text and a label")
+    lengths = [len(words(text)) for text in table.texts]
+    labels_of: dict[str, Counter[str]] = defaultdict(Counter)
+    first: dict[str, str] = {}
+    for text, label in zip(table.texts, table.labels, strict=True):
+        plain = " ".join(text.casefold().split())
+        labels_of[plain][label] += 1
+        first.setdefault(plain, text.strip())
+    counts = table.counts
+    return Checkup(
+        name=table.name,
+        rows=len(table),
+        per_class=counts,
+        words_median=float(median(lengths)),
+        words_most=max(lengths),
+        long=sum(length > LONG for length in lengths),
+        duplicates=sum(count - 1 for labels in labels_of.values() for count in labels.values()),
+        contradictions=[(first[plain], sorted(labels)) for plain, labels in labels_of.items() if len(labels) > 1],
+        lookalikes=_alike((label, re.sub(r"[\s_-]+", "", label).casefold()) for label in counts),
+        rare=[label for label, count in counts.items() if count < 2],
+        imbalance=max(counts.values()) / min(counts.values()),
+        labels_are_words=sum(map(_is_name, counts)) >= 0.8 * len(counts),
+    )
+
+
+def _alike(keyed: Iterable[tuple[str, Hashable]]) -> list[list[str]]:
+    groups: dict[Hashable, list[str]] = defaultdict(list)
+    for label, key in keyed:
+        groups[key].append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _is_name(label: str) -> bool:
+    """Whether there is a word in it: three letters in a row, or one of a script whose words are short."""
+    found = [run.casefold() for run in re.findall(r"[^\W\d_]+", label)]
+    return any((len(run) > 2 or not run.isascii()) and run not in _NO_NAMES for run in found)
+
+
+def _named(labels: list[str]) -> str:
+    shown = [repr(label) for label in labels[:5]] + (["others"] if len(labels) > 5 else [])
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + "s" * (count != 1)
