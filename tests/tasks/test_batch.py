@@ -127,6 +127,9 @@ def test_a_task_moves_whole():
     assert task.seed == 2
 
 
+PADDED = torch.tensor([[1, 0], [2, -100], [0, -100], [0, 1]])
+
+
 class Answers:
     def __init__(self, answer):
         self.predict = lambda inputs: answer
@@ -137,7 +140,7 @@ class Answers:
     [
         (["a", "b", "c", "d"], ["a", "b", "d", "d"], {"accuracy": 0.75}),
         (torch.tensor([1, 0, 2, 1]), torch.tensor([1, 0, 0, 0]), {"accuracy": 0.5}),
-        (torch.tensor([[1, 0], [2, -100], [0, -100], [0, 1]]), torch.tensor([[1, 0], [2, 7], [1, 7], [1, 1]]), {"accuracy": 4 / 6}),
+        (PADDED, torch.tensor([[1, 0], [2, 7], [1, 7], [1, 1]]), {"accuracy": 2 / 3}),
         ([torch.tensor([1, 0]), *[torch.tensor([2])] * 3], torch.tensor([[1, 0], [2, 9], [1, 9], [1, 9]]), {"accuracy": 3 / 5}),
         (torch.tensor([[1.0], [2.0], [3.0], [0.0]]), torch.tensor([[1.0], [2.0], [3.0], [2.0]]), {"squared_error": 1.0}),
         (torch.tensor([1.0, 2.0, 3.0, 0.0]), torch.tensor([[1.0], [2.0], [3.0], [2.0]]), {"squared_error": 1.0}),

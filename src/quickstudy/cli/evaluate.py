@@ -36,10 +36,12 @@ def evaluate(
     """Judge a run on tasks it never saw, beside honest baselines; or the baselines alone, on a plain model."""
     from quickstudy.cli.progress import progress_bar
     from quickstudy.cli.resolve import resolve
-    from quickstudy.evaluation.baselines import baselines_for
+    from quickstudy.runs.baselines import baselines_for
     from quickstudy.evaluation.evaluate import evaluate as judge
+    from quickstudy.evaluation.leakage import leak_sentence, leakage
     from quickstudy.evaluation.table import render
     from quickstudy.tasks.episodes import Episodes
+    from quickstudy.tasks.table import Table
 
     if baselines not in ("none", "standard", "full"):
         raise QuickstudyError(f"--baselines {baselines}: give none, standard or full")
@@ -60,13 +62,16 @@ def evaluate(
         standard, slow = baselines_for(learner, model, name, baselines, progress=show)
         result = judge(learner, tasks, baselines=standard, slow_baselines=slow, progress=show)
     typer.echo(render(result))
+    if (learned_from := _learned_from(model)) and isinstance(source, Table):
+        result["leaks"] = leakage(learned_from, source.texts)
+        typer.echo(leak_sentence(result["leaks"]))
     if json_file:
         json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def _source(model: str, data: str | None, split: str, fold: int | None, text: str, label: str) -> tuple[Any, Any]:
     """Where the queries and, if elsewhere, the shots come from."""
-    from quickstudy.runs.build import test_source
+    from quickstudy.runs.build import data_part
     from quickstudy.runs.recipe import Recipe
     from quickstudy.tasks.named import select_part
     from quickstudy.tasks.table import Table
@@ -75,13 +80,24 @@ def _source(model: str, data: str | None, split: str, fold: int | None, text: st
         recipe = Path(model) / "recipe.yaml"
         if not recipe.is_file():
             raise QuickstudyError("--data is missing: give a table (CSV, TSV, JSONL) or the name of a set")
-        return test_source(Recipe.read(recipe))
+        return data_part(Recipe.read(recipe), "test"), None
     if Path(data).suffix or Path(data).exists() or data.startswith("hf:"):
         if fold is not None:
             raise QuickstudyError(f"--fold belongs to the named sets; {data} is a table of your own")
         return Table.read(data, text=text, label=label), None
     pool, support = select_part(data, split=split, fold=fold)
     return pool, None if support is pool or support.texts == pool.texts else support
+
+
+def _learned_from(model: str) -> list[str]:
+    """The sentences that a run was meta-trained on; none for a plain model."""
+    from quickstudy.runs.build import data_part
+    from quickstudy.runs.recipe import Recipe
+    from quickstudy.tasks.table import Table
+
+    recipe = Path(model) / "recipe.yaml"
+    part = data_part(Recipe.read(recipe), "train") if recipe.is_file() else None
+    return part.texts if isinstance(part, Table) else []
 
 
 def _number(name: str, value: str) -> int:

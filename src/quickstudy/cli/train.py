@@ -23,7 +23,10 @@ def train(
     with Processes.join() as processes, training_bar(quiet=processes.rank > 0) as show:
         summary = run(Recipe.read(recipe, changes or []), out, resume=resume, progress=show, processes=processes)
     if processes.rank == 0:
-        typer.echo(
-            f"{out}: {summary['steps']} steps done; best on the validation tasks: {summary['metric']} {summary['best']:.4f} at step {summary['best_step']}."
+        best = summary["best"]
+        chosen = (
+            ""
+            if best is None
+            else f"; best on the validation tasks at step {summary['best_step']}: {summary['metric']} {best:.4f}"
         )
-        typer.echo(f"Next: quickstudy evaluate {out}")
+        typer.echo(f"{out}: {summary['steps']} steps done{chosen}.\nNext: quickstudy evaluate {out}")

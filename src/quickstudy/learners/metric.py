@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -49,15 +49,11 @@ class MetricLearner(Learner):
         """The mean loss over tasks."""
         if not tasks:
             raise QuickstudyError("an outer step needs at least one task")
-        pairs = [number(task.support, task.query) for task in tasks]
-        batches = [batch for support, query, _ in pairs for batch in (support, query)]
-        with seeded(tasks[0].seed, self.model):
-            embeddings = self._embeddings([batch.inputs for batch in batches])
+        pairs = [number(task.support, task.query)[:2] for task in tasks]
+        embeddings = self._embeddings(pairs)
         losses = [
-            self.loss(
-                embeddings[i], self._like(s.targets, embeddings[i]), embeddings[i + 1], self._like(q.targets, embeddings[i])
-            )
-            for i, (s, q, _) in zip(range(0, len(embeddings), 2), pairs, strict=True)
+            self.loss(left, support.targets.to(left.device), right, query.targets.to(right.device))
+            for (left, right), (support, query) in zip(embeddings, pairs, strict=True)
         ]
         return torch.stack(losses).mean()
 
@@ -69,16 +65,27 @@ class MetricLearner(Learner):
             embeddings = (
                 self.model.embed(support.inputs) if isinstance(self.model, Encoder) else self._function({}, support.inputs)
             )
-        head = self.head(embeddings, self._like(support.targets, embeddings))
+        head = self.head(embeddings, support.targets.to(embeddings.device))
         return Adapted(self.model, self._function, head=head, classes=classes)
 
-    def _embeddings(self, inputs: Sequence[Any]) -> Sequence[torch.Tensor]:
-        """Embeddings of several inputs; sentences of all tasks go through the encoder together, sorted by length."""
-        if not (isinstance(self.model, Encoder) and all(isinstance(part, list) for part in inputs)):
-            return [self._function({}, part) for part in inputs]
-        joined = self._function({}, [sentence for part in inputs for sentence in part])
-        return joined.split([len(part) for part in inputs])
+    def _embeddings(self, pairs: Sequence[tuple[Batch, Batch]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Embeddings of support and query of each task.
 
-    @staticmethod
-    def _like(targets: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
-        return targets.to(embeddings.device)
+        An encoder takes the sentences of all tasks together, sorted by length; in training mode those of one task, since
+        each task's dropout comes from its own seed.
+        """
+        sentences = isinstance(self.model, Encoder) and all(isinstance(b.inputs, list) for pair in pairs for b in pair)
+        if not sentences:
+            return [self._seeded(pair[0].seed, lambda pair=pair: tuple(self._function({}, b.inputs) for b in pair)) for pair in pairs]
+        groups = [[pair] for pair in pairs] if self.model.training else [pairs]
+        return [part for group in groups for part in self._seeded(group[0][0].seed, lambda group=group: self._together(group))]
+
+    def _together(self, pairs: Sequence[tuple[Batch, Batch]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        batches = [batch for pair in pairs for batch in pair]
+        joined = self._function({}, [sentence for batch in batches for sentence in batch.inputs])
+        parts = joined.split([len(batch) for batch in batches])
+        return list(zip(parts[::2], parts[1::2], strict=True))
+
+    def _seeded(self, seed: int, embed: Callable[[], Any]) -> Any:
+        with seeded(seed, self.model):
+            return embed()

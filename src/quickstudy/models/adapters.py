@@ -37,21 +37,28 @@ def add_lora(module: nn.Module, lora: LoRA, seed: int) -> dict[str, Any]:
 
 
 def _short_form(peft: Any, module: nn.Module, lora: Any) -> Any:
-    fields = {"r": lora} if isinstance(lora, int) else dict(lora)
+    fields: dict[str, Any] = {"r": lora} if isinstance(lora, int) else dict(lora)
     layers = fields.pop("layers", None)
     rank = fields.setdefault("r", 8)
     fields.setdefault("lora_alpha", 2 * rank)
-    fields.setdefault("target_modules", "all-linear")
-    fields.setdefault("exclude_modules", r".*pooler.*")
-    if layers is not None:
-        depth = getattr(module.config, "num_hidden_layers", 0)
-        if not 0 < layers <= depth:
-            raise QuickstudyError(f"lora: layers={layers}, but the model has {depth}; give a number from 1 to {depth}")
-        fields["layers_to_transform"] = list(range(depth - layers, depth))
+    fields.setdefault("target_modules", _linear(module, layers))
     try:
         return peft.LoraConfig(**fields)
     except (TypeError, ValueError) as error:
         raise QuickstudyError(f"lora: {str(error).replace('LoraConfig.__init__() ', '')}") from error
+
+
+def _linear(module: nn.Module, layers: int | None) -> list[str]:
+    """Every linear layer that belongs to one of the top Transformer layers (all of them by default), by its full name."""
+    depths = {}
+    for name, part in module.named_modules():
+        numbers = [int(piece) for piece in name.split(".") if piece.isdecimal()]
+        if numbers and isinstance(part, nn.Linear):
+            depths[name] = numbers[0]
+    depth = max(depths.values(), default=-1) + 1
+    if layers is not None and not 0 < layers <= depth:
+        raise QuickstudyError(f"lora: layers={layers}, but the model has {depth}; give a number from 1 to {depth}")
+    return [name for name, at in depths.items() if layers is None or at >= depth - layers]
 
 
 def _plain(config: Any) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Encoder(nn.Module):
         """
         if isinstance(sentences, Mapping):
             return self(sentences)
-        new = sorted({s for s in sentences if s not in self._known}, key=lambda s: len(self.tokenize(s)))
+        new = sorted(dict.fromkeys(s for s in sentences if s not in self._known), key=lambda s: len(self.tokenize(s)))
         if not new:
             return torch.stack([self._known[s] for s in sentences]) if sentences else self([])
         fresh: dict[str, torch.Tensor] = {}

@@ -10,6 +10,9 @@ from torch import nn
 class LinearHead(nn.Module):
     """logits = W x + b. Prototypes under squared Euclidean distance are this too, up to a constant per example."""
 
+    weight: torch.Tensor
+    bias: torch.Tensor
+
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor):
         super().__init__()
         self.register_buffer("weight", weight.detach().clone())
@@ -22,6 +25,10 @@ class LinearHead(nn.Module):
 
 class AttentionHead(nn.Module):
     """Log of the attention over the support, summed by class (Vinyals et al. 2016, equations 1 and 2)."""
+
+    embeddings: torch.Tensor
+    targets: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, embeddings: torch.Tensor, targets: torch.Tensor, scale: torch.Tensor):
         super().__init__()
@@ -36,6 +43,11 @@ class AttentionHead(nn.Module):
 
 class SimilarityHead(nn.Module):
     """The similarity to the most similar support example of each class (Koch et al. 2015)."""
+
+    embeddings: torch.Tensor
+    targets: torch.Tensor
+    weight: torch.Tensor
+    bias: torch.Tensor
 
     def __init__(self, embeddings: torch.Tensor, targets: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor):
         super().__init__()

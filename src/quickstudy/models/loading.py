@@ -42,7 +42,7 @@ def load(name: str | Path | nn.Module, *, lora: LoRA | None = None, seed: int = 
     module, tokenizer = _pretrained(str(name), source, attention)
     module.requires_grad_(False)
     settings = _sentence_settings(source) if source.is_dir() else {}
-    spec = {"name": str(name)}
+    spec: dict[str, Any] = {"name": str(name)}
     if lora is not None:
         spec["lora"] = add_lora(module, lora, seed)
     encoder = Encoder(module, tokenizer, spec=spec, **settings)

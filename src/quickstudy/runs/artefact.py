@@ -72,7 +72,7 @@ def save(adapted: Adapted, folder: Path, *, card: str | None = None) -> None:
             quickstudy=__version__,
             model=spec,
             head=type(adapted.head).__name__ if adapted.head is not None else None,  # type: ignore[arg-type]
-            classes=adapted.classes,
+            classes=adapted.classes,  # type: ignore[arg-type]
             real=adapted.real,
             files=files,
         )

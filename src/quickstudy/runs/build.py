@@ -83,14 +83,6 @@ def validation_episodes(recipe: Recipe) -> list[Task]:
     return _episodes(recipe, "valid", part, tasks=part.episodes, seed=recipe.seed + VALIDATION_SEED)[0]
 
 
-def test_source(recipe: Recipe) -> tuple[Table | Sinusoids, None]:
-    """What a run is judged on: the test part, and no other table for the shots."""
-    return data_part(recipe, "test"), None
-
-
-test_source.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test's
-
-
 def _episodes(recipe: Recipe, name: PartName, part: EpisodesPart | ValidationPart, *, tasks: int, seed: int) -> Episodes:
     section = "validation" if name == "valid" else "episodes"
     source = data_part(recipe, name)

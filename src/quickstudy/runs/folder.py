@@ -26,6 +26,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         temporary.chmod(0o755)
         yield temporary
+        for path in temporary.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)  # not the private mode of temporary files
         if folder.exists():
             folder.rmdir()
         os.replace(temporary, folder)

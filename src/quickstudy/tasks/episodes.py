@@ -65,6 +65,7 @@ class Episodes(IterableDataset):
         super().__init__()
         self.source, self.support, self.names = source, support, names
         self.ways, self.shots, self.queries, self.tasks, self.seed = ways, _range("shots", shots), queries, tasks, seed
+        self._ways = None if ways == "all" else _range("ways", ways)
         if queries != "all":
             _range("queries", queries)
         _range("tasks", tasks)
@@ -97,7 +98,7 @@ class Episodes(IterableDataset):
 
     def _draw(self, table: Table, generator: np.random.Generator) -> tuple[Batch, Batch]:
         classes = table.classes
-        ways = len(classes) if self.ways == "all" else self._between(_range("ways", self.ways), generator)
+        ways = self._between(self._ways, generator) if self._ways else len(classes)
         chosen = [classes[i] for i in generator.permutation(len(classes))[:ways]]
         support: tuple[list[str], list[str]] = ([], [])
         query: tuple[list[str], list[str]] = ([], [])
@@ -118,16 +119,16 @@ class Episodes(IterableDataset):
 
     def _check(self, table: Table, support: Table | None) -> None:
         classes = len(table.classes)
-        if self.ways != "all" and _range("ways", self.ways)[1] > classes:
+        if self._ways and self._ways[1] > classes:
             raise QuickstudyError(f"ways={self.ways}, but {table.name} has {classes} classes; give at most {classes} ways")
         most = self.shots[1]
         if support is None:
-            table.require(classes=2, per_class=most + 1)
+            table.require(classes=2, per_class=most + 1, why=f"{most} shots and 1 query")
             return
         missing = sorted(set(table.classes) - set(support.classes))
         if missing:
             raise QuickstudyError(f"{support.name} has no example of {missing[0]!r}, which {table.name} asks for")
-        support.require(classes=2, per_class=most)
+        support.require(classes=2, per_class=most, why=f"{most} shots")
 
     @staticmethod
     def _between(bounds: tuple[int, int], generator: np.random.Generator) -> int:
@@ -156,7 +157,7 @@ def _bytes(part: Any) -> bytes:
     return str(part).encode()
 
 
-def _range(name: str, value: Range) -> tuple[int, int]:
+def _range(name: str, value: Any) -> tuple[int, int]:
     least, most = (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
     if least < 1 or most < least:
         raise QuickstudyError(f"{name}={value}: give a number of at least 1, or a range such as (1, 5)")

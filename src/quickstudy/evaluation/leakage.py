@@ -1,0 +1,34 @@
+"""Whether the sentences that a run is judged on were among those it learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from quickstudy.tasks.leaks import leaks
+
+SHOWN = 2
+
+
+def leakage(learned_from: Sequence[str], judged_on: Sequence[str]) -> dict[str, Any]:
+    """Counts exact and near copies; `examples` holds a few pairs (judged, learned from), exact ones first."""
+    found = leaks({"learned": learned_from, "judged": judged_on})
+    copies = {kind: {leak.index for leak in found if leak.kind == kind} for kind in ("exact", "near")}
+    pairs = sorted(found, key=lambda leak: (leak.kind != "exact", -leak.similarity))
+    return {
+        "exact": len(copies["exact"]),
+        "near": len(copies["near"] - copies["exact"]),
+        "sentences": len(judged_on),
+        "examples": [[judged_on[leak.index], learned_from[leak.other_index]] for leak in pairs[:SHOWN]],
+    }
+
+
+def leak_sentence(found: dict[str, Any]) -> str:
+    """The outcome in words."""
+    if not found["exact"] and not found["near"]:
+        return f"Leak check: none of the {found['sentences']} sentences here is a copy, or nearly one, of those it learned from."
+    shown = "; ".join(f"{judged!r} / {learned!r}" for judged, learned in found["examples"])
+    return (
+        f"Leak check: of the {found['sentences']} sentences here, {found['exact']} are exact copies of sentences it learned from "
+        f"(under other labels), and {found['near']} differ in a word or so: {shown}."
+    )

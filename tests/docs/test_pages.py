@@ -1,0 +1,51 @@
+"""What the pages show is what the code does."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
+
+
+def test_the_training_loop_of_the_docs_learns(capsys):
+    torch.manual_seed(0)
+    scope: dict = {}
+    exec(blocks(ROOT / "docs" / "training-loop.md")[0], scope)
+    trained = scope["task"].score(scope["maml"].adapt(scope["task"].support))["squared_error"]
+    assert f"{trained}" in capsys.readouterr().out
+    assert scope["loss"].requires_grad
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_python_block_parses(page):
+    for block in blocks(page):
+        ast.parse(block)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page):
+    for target in re.findall(r"\]\((?!https?://|#|mailto:)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_contributing_quotes_cavia_as_it_is():
+    def code(source: str) -> list[str]:
+        tree = next(node for node in ast.parse(source).body if isinstance(node, ast.ClassDef))
+        lines = []
+        for function in [node for node in tree.body if isinstance(node, ast.FunctionDef)]:
+            body = [n for n in function.body if not (isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))]
+            lines += [function.name, *(ast.unparse(node) for node in body)]
+        return lines
+
+    quoted = next(block for block in blocks(ROOT / "CONTRIBUTING.md") if "class CAVIA" in block)
+    assert code(quoted) == code((ROOT / "src/quickstudy/learners/cavia.py").read_text(encoding="utf-8"))
