@@ -171,14 +171,3 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def every_learner() -> list[type[Learner]]:
     return learners()
-
-
-@pytest.fixture
-def expect_failure(request: pytest.FixtureRequest):
-    """Marks the running case as one that is known to fail."""
-
-    def mark(when: bool, why: str) -> None:
-        if when:
-            request.applymarker(pytest.mark.xfail(strict=True, reason=why))
-
-    return mark

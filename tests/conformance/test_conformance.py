@@ -20,10 +20,6 @@ from quickstudy.learners.baselines.joint import JointTraining
 from quickstudy.learners.gradient import GradientLearner
 
 
-def joint_on_labels(case: Any) -> tuple[bool, str]:
-    return case.cls is JointTraining and case.bench == "labels", "joint training numbers labels for an encoder alone"
-
-
 def outer(learner: Any, tasks: list[Task]) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """The outer objective and its gradient."""
     learned = list(learner.parameters())
@@ -139,8 +135,7 @@ def test_the_global_random_state_stays_as_it_was(vectors):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_predicting_with_dropout_on_depends_on_no_global_seed(vectors, expect_failure):
-    expect_failure(True, "Adapted.logits draws dropout from the global random state")
+def test_predicting_with_dropout_on_depends_on_no_global_seed(vectors):
     learner, task = vectors.learner(with_norm_and_dropout(vectors)), vectors.task()
     adapted = learner.adapt(task.support)
     answers = []
@@ -157,9 +152,7 @@ def test_state_dict_carries_everything_over(case):
     assert_close(second.adapt(task.support).logits(task.query.inputs), expected, rtol=0, atol=0)
 
 
-def test_what_was_learned_opens_again_with_the_same_answers(case, tmp_path, expect_failure):
-    moves = issubclass(case.cls, GradientLearner) and not case.reads_text and not case.calls_its_own_way
-    expect_failure(moves, "what a gradient learner learned on a module of one's own is refused")
+def test_what_was_learned_opens_again_with_the_same_answers(case, tmp_path):
     learner, task = case.learner(), case.task()
     adapted = learner.adapt(task.support)
     if case.calls_its_own_way:
@@ -189,8 +182,7 @@ def test_tied_weights_learn_in_the_outer_loop(vectors_that_learn):
     assert learner.model.first.weight.grad.abs().sum() > 0
 
 
-def test_frozen_parameters_never_move_and_get_no_gradient(case_that_learns, expect_failure):
-    expect_failure(*joint_on_labels(case_that_learns))
+def test_frozen_parameters_never_move_and_get_no_gradient(case_that_learns):
     learner, tasks = case_that_learns.learner(), [case_that_learns.task(seed) for seed in range(2)]
     trainable = [p for p in learner.model.parameters() if p.requires_grad]
     frozen = trainable[0].requires_grad_(False)
@@ -224,10 +216,8 @@ def tokenized(encoder: Any, batch: Batch) -> Batch:
     return replace(batch, inputs={"input_ids": tokens["input_ids"], "attention_mask": tokens["attention_mask"]})
 
 
-def test_an_encoder_reads_what_the_tokenizer_made(text, expect_failure):
+def test_an_encoder_reads_what_the_tokenizer_made(text):
     learner, task = text.learner(), text.task()
-    plain = issubclass(text.cls, GradientLearner) or any(True for _ in learner.parameters())
-    expect_failure(plain, "Encoder.forward takes no keywords, as dict inputs are passed")
     support, query = tokenized(learner.model, task.support), tokenized(learner.model, task.query)
     expected = learner.adapt(task.support).logits(task.query.inputs)
     assert_close(learner.adapt(support).logits(query.inputs), expected)
@@ -247,8 +237,7 @@ def test_ragged_targets(by_gradient):
     assert 0 <= task.score(learner.adapt(task.support))["accuracy"] <= 1
 
 
-def test_the_outer_objective_is_the_mean_over_tasks_in_any_order(case_that_learns, expect_failure):
-    expect_failure(*joint_on_labels(case_that_learns))
+def test_the_outer_objective_is_the_mean_over_tasks_in_any_order(case_that_learns):
     learner, (a, b, c) = case_that_learns.learner(), (case_that_learns.task(seed) for seed in range(3))
     value, gradient = outer(learner, [a, b, c])
     alone = [outer(learner, [task]) for task in (a, b, c)]
@@ -268,8 +257,7 @@ def test_dropout_comes_from_each_tasks_own_seed(vectors_that_learn):
     assert outer(learner, [replace(a, seed=a.seed + 9)])[0] != value_a
 
 
-def test_no_grad_gives_the_same_value_without_a_gradient(case_that_learns, expect_failure):
-    expect_failure(*joint_on_labels(case_that_learns))
+def test_no_grad_gives_the_same_value_without_a_gradient(case_that_learns):
     learner, task = case_that_learns.learner(), case_that_learns.task()
     with torch.no_grad():
         value = learner([task])
@@ -277,8 +265,7 @@ def test_no_grad_gives_the_same_value_without_a_gradient(case_that_learns, expec
     assert_close(value, learner([task]).detach())
 
 
-def test_zero_grad_may_come_before_or_after_the_loss(case_that_learns, expect_failure):
-    expect_failure(*joint_on_labels(case_that_learns))
+def test_zero_grad_may_come_before_or_after_the_loss(case_that_learns):
     learner, task = case_that_learns.learner(), case_that_learns.task()
     _, expected = outer(learner, [task])
     loss = learner([task])
@@ -287,16 +274,14 @@ def test_zero_grad_may_come_before_or_after_the_loss(case_that_learns, expect_fa
     assert_close(gradients(learner), expected)
 
 
-def test_gradients_add_up_and_scale_like_any_other(case_that_learns, expect_failure):
-    expect_failure(*joint_on_labels(case_that_learns))
+def test_gradients_add_up_and_scale_like_any_other(case_that_learns):
     learner, task = case_that_learns.learner(), case_that_learns.task()
     _, expected = outer(learner, [task])
     (2 * learner([task])).backward()
     assert_close(gradients(learner), [3 * g for g in expected])
 
 
-def test_the_plain_training_loop_lowers_the_loss(case_that_learns, expect_failure):
-    expect_failure(*joint_on_labels(case_that_learns))
+def test_the_plain_training_loop_lowers_the_loss(case_that_learns):
     learner, tasks = case_that_learns.learner(), [case_that_learns.task(seed) for seed in range(2)]
     optimizer = torch.optim.Adam(learner.parameters(), lr=0.003)
     losses = []
@@ -310,14 +295,12 @@ def test_the_plain_training_loop_lowers_the_loss(case_that_learns, expect_failur
     assert losses[-1] < losses[0]
 
 
-def test_gradients_of_what_is_learned_are_not_zero(case_that_learns, expect_failure):
-    expect_failure(*joint_on_labels(case_that_learns))
+def test_gradients_of_what_is_learned_are_not_zero(case_that_learns):
     _, gradient = outer(case_that_learns.learner(), [case_that_learns.task()])
     assert sum(g.abs().sum() for g in gradient) > 0
 
 
-def test_an_empty_outer_step_is_refused_in_words(vectors_that_learn, expect_failure):
-    expect_failure(vectors_that_learn.cls is JointTraining, "JointTraining.forward does not look whether there are tasks")
+def test_an_empty_outer_step_is_refused_in_words(vectors_that_learn):
     with pytest.raises(QuickstudyError, match="at least one task"):
         vectors_that_learn.learner()([])
 
@@ -359,15 +342,12 @@ def test_class_indices_need_not_be_contiguous(text):
     assert answers((3, 7)) == [{0: 3, 1: 7}[answer] for answer in answers((0, 1))]
 
 
-def test_nothing_asked_is_nothing_answered(text, expect_failure):
-    expect_failure(True, "Adapted.predict looks at the first of no answers")
+def test_nothing_asked_is_nothing_answered(text):
     assert text.learner().adapt(text.task().support).predict([]) == []
 
 
-def test_the_kept_graph_gives_what_recomputing_gives(through_the_loop, expect_failure):
+def test_the_kept_graph_gives_what_recomputing_gives(through_the_loop):
     case = through_the_loop
-    elsewhere = case.reads_text or case.context > 0
-    expect_failure(elsewhere, "with keep_graph, a phi_0 that is no parameter (a head, a context) requires no gradient")
     recomputed, kept = case.learner(), case.learner(keep_graph=True)
     assert_close(outer(kept, [case.task()]), outer(recomputed, [case.task()]))
 
@@ -377,8 +357,7 @@ def test_micro_batches_change_nothing(through_the_loop):
     assert_close(outer(parts, [through_the_loop.task()]), outer(whole, [through_the_loop.task()]), rtol=1e-4, atol=1e-5)
 
 
-def test_the_gradient_is_found_to_be_right(vectors_that_learn, expect_failure):
-    expect_failure(vectors_that_learn.cls is JointTraining, "check_gradients takes joint training for first order")
+def test_the_gradient_is_found_to_be_right(vectors_that_learn):
     report = check_gradients(vectors_that_learn.learner().eval(), vectors_that_learn.task())
     assert report, str(report)
 
@@ -398,8 +377,7 @@ def test_four_threads_learn_what_one_learns(by_gradient, bench, often_switching)
         assert_close(list(pool.map(answers, tasks)), expected)
 
 
-def test_a_thread_learns_while_the_one_that_made_the_learner_is_halfway(by_gradient, expect_failure):
-    expect_failure(not by_gradient.context, "start() reads parameters while the other thread's call has swapped them")
+def test_a_thread_learns_while_the_one_that_made_the_learner_is_halfway(by_gradient):
     learner, here, there = by_gradient.learner().eval(), by_gradient.task(0), by_gradient.task(1)
     expected, found, calls, maker = learner.adapt(there.support).phi, [], count(), threading.get_ident()
     others: list[threading.Thread] = []

@@ -194,7 +194,6 @@ def test_a_learner_that_is_in_float64_already_keeps_its_values():
     assert all(torch.equal(p, value) for p, value in zip(learner.parameters(), before, strict=True))
 
 
-@pytest.mark.xfail(strict=True, reason="a .grad that is there is turned into float64 and cannot be put back")
 def test_gradients_that_were_there_stay_as_they_were():
     learner = MAML(Plain().eval(), 0.1)
     learner([task()]).backward()
@@ -206,7 +205,6 @@ def test_gradients_that_were_there_stay_as_they_were():
         assert torch.equal(grad, value)
 
 
-@pytest.mark.xfail(strict=True, reason="the check of the loss's weights asks batch norm for the statistics of one example")
 def test_a_model_that_looks_across_the_batch_can_be_checked():
     assert check_gradients(MAML(nn.Sequential(Plain(), nn.BatchNorm1d(3)).train(), 0.1), task())
 

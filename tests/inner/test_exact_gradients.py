@@ -228,10 +228,7 @@ def test_exact_with_tied_weights_all_moving():
     assert_exact(learner, bench.task)
 
 
-no_leaf = pytest.mark.xfail(strict=True, reason="with keep_graph, a phi_0 that requires no gradient is not made a leaf")
-both_ways = pytest.mark.parametrize(
-    "keep_graph", [pytest.param(False, id="recompute"), pytest.param(True, marks=no_leaf, id="keep_graph")]
-)
+both_ways = pytest.mark.parametrize("keep_graph", [False, True], ids=["recompute", "keep_graph"])
 
 
 @both_ways
@@ -253,7 +250,7 @@ def test_exact_for_a_start_that_is_no_parameter(keep_graph):
 @pytest.mark.parametrize(
     "keep_graph",
     [
-        pytest.param(False, id="recompute", marks=pytest.mark.xfail(strict=True, reason="rates that are frozen are asked for")),
+        pytest.param(False, id="recompute"),
         pytest.param(True, id="keep_graph"),
     ],
 )
@@ -411,7 +408,6 @@ def test_batch_statistics_refuse_micro_batches():
     MAML(batch_norm_model().eval(), micro_batch=2)
 
 
-@pytest.mark.xfail(strict=True, reason="micro_batch is checked when the learner is made alone")
 def test_batch_statistics_that_are_switched_on_later_refuse_micro_batches():
     learner = MAML(batch_norm_model().eval(), micro_batch=2)
     learner.train()

@@ -144,7 +144,6 @@ def test_the_hash_is_the_same_in_every_process():
     assert answer.stdout.strip() == here
 
 
-@pytest.mark.xfail(strict=True, reason="the parts of a batch are hashed without a separator")
 def test_the_hash_tells_a_text_from_its_label():
     query = Batch(["c"], ["x"])
     left, right = Task(Batch(["ab"], ["c"]), query), Task(Batch(["a"], ["bc"]), query)
@@ -188,7 +187,6 @@ def test_a_single_label_is_refused_in_words():
         Episodes(table(classes=["pin"]), ways=1)
 
 
-@pytest.mark.xfail(strict=True, reason="queries are turned into a number without a look")
 def test_a_source_that_cannot_give_all_queries_says_so():
     with pytest.raises(QuickstudyError, match="queries"):
         _ = Episodes(Sinusoids(), shots=5, queries="all")[0]

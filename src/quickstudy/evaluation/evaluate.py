@@ -137,27 +137,29 @@ def _described(tasks: Episodes | Sequence[Task]) -> dict[str, Any]:
     return {"ways": None, "shots": None, "queries": None, "seed": None}
 
 
-def ranking(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """The results of the headline metric, best first, ordered by the paired differences from the judged learner.
+def ranking(result: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
+    """The results of the headline metric, best first, each with its comparison (None: the judged learner's own).
 
-    A slow baseline has fewer tasks than the others, so its mean alone would compare it on easier or harder ones.
+    Ordered by the paired differences from the judged learner: a slow baseline has fewer tasks than the others, so its mean
+    alone would compare it on easier or harder ones. By place, not by name: a baseline may be of the judged learner's class.
     """
     metric = result["results"][0]["metric"]
-    ahead = {c["against"]: c["difference"] for c in result["comparisons"] if c["metric"] == metric}
     sign = -1 if metric in LOWER_IS_BETTER else 1
     rows = [row for row in result["results"] if row["metric"] == metric]
-    return sorted(rows, key=lambda row: sign * ahead.get(row["learner"], 0.0))
+    comparisons = [None, *(c for c in result["comparisons"] if c["metric"] == metric)]
+    pairs = list(zip(rows, comparisons, strict=True))
+    return sorted(pairs, key=lambda pair: sign * (pair[1]["difference"] if pair[1] else 0.0))
 
 
 def verdict(result: dict[str, Any]) -> str:
     """One sentence: which learner wins, and whether that is certain."""
     rows = ranking(result)
     judged = result["results"][0]["learner"]
-    best = rows[0]
+    best, against = rows[0]
     if len(rows) == 1:
         return f"{judged} was judged alone."
-    rival = best["learner"] if best["learner"] != judged else rows[1]["learner"]
-    comparison = next(c for c in result["comparisons"] if c["against"] == rival and c["metric"] == best["metric"])
+    comparison = against or rows[1][1]
+    rival = comparison["against"]
     difference, interval = comparison["difference"], comparison["ci95"]
     unit = _amount(abs(difference), best["metric"])
     if interval is None:
@@ -165,7 +167,7 @@ def verdict(result: dict[str, Any]) -> str:
     certain = interval[0] > 0 or interval[1] < 0
     low, high = sorted(abs(end) for end in interval) if certain else interval
     between = f"{_amount(low, best['metric'])} to {_amount(high, best['metric'])}"
-    if best["learner"] == judged:
+    if against is None:
         return (
             f"{judged} wins: {unit} better than {rival}, the best baseline (95% interval {between})."
             if certain

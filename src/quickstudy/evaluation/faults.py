@@ -208,7 +208,10 @@ def _outside(probe: Probe) -> Iterator[str]:
 def _weights(probe: Probe) -> Iterator[str]:
     phi = probe.phi()
     parts = [probe.support.take([i]) for i in range(len(probe.support))]
-    outputs = [probe.output(phi, part) for part in parts]
+    try:
+        outputs = [probe.output(phi, part) for part in parts]
+    except (RuntimeError, ValueError):
+        return  # the model takes no single example (batch statistics)
     whole = probe.output(phi)
     if any(o.shape[1:] != whole.shape[1:] for o in outputs) or not _same(torch.cat(outputs), whole):
         return  # the model itself looks across the batch (batch statistics, padding): a loss cannot be judged by parts

@@ -85,7 +85,7 @@ def _compared(learner: Learner, task: Task) -> tuple[str, dict[str, float]]:
     got = {name: torch.zeros_like(named[name]) if g is None else g for name, g in got.items()}
     if isinstance(learner, Reptile):
         return "theta - theta'", _distances(got, _reptile(learner, task))
-    if isinstance(learner, GradientLearner) and learner.gradient == "first_order":
+    if isinstance(learner, GradientLearner) and type(learner).forward is GradientLearner.forward and learner.gradient == "first_order":
         return "first order's definition", _distances(got, _first_order(learner, task, named))
     scale = max((g.norm().item() for g in got.values()), default=0.0)
     return "finite differences", {n: _finite_difference_error(learner, task, named[n], got[n], scale) for n in named}
@@ -158,6 +158,8 @@ def _in_double(learner: Learner) -> Iterator[None]:
         if buffer is not None
     ]
     try:
+        for p, *_ in parameters:
+            p.grad = None
         learner.double()
         yield
     finally:

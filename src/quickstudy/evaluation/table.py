@@ -10,13 +10,11 @@ from quickstudy.evaluation.evaluate import ranking, verdict
 def render(result: dict[str, Any]) -> str:
     """The verdict in one sentence, then every learner, best first, as plain text."""
     rows = ranking(result)
-    metric = rows[0]["metric"]
+    metric = rows[0][0]["metric"]
     percent = metric == "accuracy"
     judged = result["results"][0]["learner"]
-    against = {c["against"]: c for c in result["comparisons"] if c["metric"] == metric}
     table = [["", f"{metric} (95% interval)", "tasks", f"{judged} minus it", "s per new task"]]
-    for row in rows:
-        comparison = against.get(row["learner"])
+    for row, comparison in rows:
         table.append(
             [
                 row["learner"],
@@ -28,7 +26,7 @@ def render(result: dict[str, Any]) -> str:
         )
     widths = [max(len(line[i]) for line in table) for i in range(len(table[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
-    return "\n".join([verdict(result), "", *lines, "", _protocol(result["episodes"], rows[0]["count"])])
+    return "\n".join([verdict(result), "", *lines, "", _protocol(result["episodes"], rows[0][0]["count"])])
 
 
 def _protocol(episodes: dict[str, Any], count: int) -> str:

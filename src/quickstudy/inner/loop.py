@@ -71,6 +71,7 @@ class InnerLoop:
 
     def learn_with_graph(self, phi: Parameters, batches: Sequence[Batch], *, second_order: bool) -> Parameters:
         """phi_K as a differentiable function of phi_0, rates and eta: the graph of all K steps is kept."""
+        phi = {name: value if value.requires_grad else value.detach().requires_grad_() for name, value in phi.items()}
         state = self.rule.init(phi)
         for k, batch in enumerate(batches):
             total, weight = self.sums(phi, batch)

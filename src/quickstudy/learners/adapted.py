@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from quickstudy.models.encoder import Encoder
-from quickstudy.models.functional import Parameters
+from quickstudy.models.functional import Parameters, seeded
 
 Call = Callable[[Parameters, Any], Any]
 
@@ -43,10 +43,9 @@ class Adapted:
     @torch.no_grad()
     def logits(self, inputs: Any) -> torch.Tensor:
         """The head's output, `(examples, classes)`, or the values where the task has real targets."""
-        if isinstance(self.model, Encoder) and not self.phi:
-            output = self.model.embed(inputs)
-        else:
-            output = self.call(self.phi, inputs)
+        with seeded(0, self.model):
+            looked_up = isinstance(self.model, Encoder) and not self.phi
+            output = self.model.embed(inputs) if looked_up else self.call(self.phi, inputs)
             output = getattr(output, "logits", output)
         return output if self.head is None else self.head(output)
 
@@ -58,8 +57,8 @@ class Adapted:
         best = output.argmax(dim=-1)
         if self.classes is None:
             return best
-        chosen = [self.classes[i] for i in best.flatten().tolist()]
-        return chosen if isinstance(chosen[0], str) else torch.tensor(chosen).view(best.shape)  # type: ignore[return-value]
+        chosen: list[Any] = [self.classes[i] for i in best.flatten().tolist()]
+        return chosen if isinstance(self.classes[0], str) else torch.tensor(chosen).view(best.shape)  # type: ignore[return-value]
 
     def predict_proba(self, inputs: Any) -> torch.Tensor:
         """Probabilities, `(examples, classes)`, in the order of `classes`."""

@@ -119,6 +119,7 @@ class GradientLearner(Learner):
 
     def learn(self, task: Task, learned: Sequence[torch.Tensor]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
         """One task's query loss after adapting, and its gradient for each of `learned`."""
+        self._check()
         support, query, _ = self.numbered(task.support, task.query)
         second_order = self.gradient == "exact"
         with seeded(task.support.seed, self.model):
@@ -136,19 +137,24 @@ class GradientLearner(Learner):
                     return value.detach(), _gradient(value, learned)
             path = self._loop.learn(phi_0, batches, record=True)
             value, _, adjoint, d_learned = self._loop.slope(path.phi, query, learned)
-            rates = list(self.rule.parameters())
+            rates = [rate for rate in self.rule.parameters() if rate.requires_grad]
             adjoint, d_eta, d_rates = self._loop.pull_back(path, adjoint, learned, rates, second_order=second_order)
             d_learned = [a + b for a, b in zip(d_learned, d_eta, strict=True)]
             return value, self._collect(learned, d_learned, phi_0, adjoint, rates, d_rates)
 
     def adapt(self, support: Batch) -> Adapted:
         """Learns one task by K inner steps."""
+        self._check()
         support, _, classes = self.numbered(support)
         with seeded(support.seed, self.model):
             with torch.no_grad():
                 phi = self.start(support)
             phi = self._loop.learn(phi, self.inner_batches(support)).phi
         return self._adapted(phi, support, classes)
+
+    def _check(self) -> None:
+        if self.micro_batch is not None:
+            _refuse_batch_statistics(self.model, self.micro_batch)
 
     @property
     def _loop(self) -> InnerLoop:
@@ -169,10 +175,11 @@ class GradientLearner(Learner):
 
     def _adapted(self, phi: Parameters, support: Batch, classes: Sequence | None) -> Adapted:
         real = classes is None and support.targets is not None and as_tensor(support.targets).is_floating_point()
+        call = self._function if type(self).call is GradientLearner.call else self.call
         if HEAD[0] in phi:
             body = {name: value for name, value in phi.items() if name not in HEAD}
-            return Adapted(self.model, self.call, phi=body, head=LinearHead(phi[HEAD[0]], phi[HEAD[1]]), classes=classes)
-        return Adapted(self.model, self.call, phi=phi, classes=classes, real=real)
+            return Adapted(self.model, call, phi=body, head=LinearHead(phi[HEAD[0]], phi[HEAD[1]]), classes=classes)
+        return Adapted(self.model, call, phi=phi, classes=classes, real=real)
 
     def _collect(self, learned, d_learned, phi_0: Parameters, adjoint: Parameters, rates, d_rates):
         """Adds what came back to phi_0 and to the rates to the gradients of what is learned."""

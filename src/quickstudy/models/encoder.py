@@ -54,10 +54,10 @@ class Encoder(nn.Module):
         self._tokens: dict[str, list[int]] = {}
         self._known: Memory = {}
 
-    def forward(self, sentences: Sequence[str] | Mapping[str, torch.Tensor]) -> torch.Tensor:
+    def forward(self, sentences: Sequence[str] | Mapping[str, torch.Tensor] = (), **tokens: torch.Tensor) -> torch.Tensor:
         """Embeddings of sentences, or of what the tokenizer made of them, with a graph where something is trainable."""
-        if isinstance(sentences, Mapping):
-            return self._pooled(sentences)
+        if isinstance(sentences, Mapping) or tokens:
+            return self._pooled(tokens or sentences)
         rows = [self.tokenize(sentence) for sentence in sentences]
         if not rows:
             return torch.empty(0, self.dim, device=self.device)

@@ -71,6 +71,8 @@ class Episodes(IterableDataset):
         _range("tasks", tasks)
         if isinstance(source, Table):
             self._check(source, support)
+        elif queries == "all" or ways == "all":
+            raise QuickstudyError(f"queries={queries!r}: {type(source).__name__} draws as many queries as it is asked for; give a number")
 
     def __iter__(self) -> Iterator[list[Task]]:
         worker = get_worker_info()
@@ -142,7 +144,7 @@ def fingerprint(tasks: list[Task]) -> str:
     for task in tasks:
         for batch in (task.support, task.query):
             for part in (batch.inputs, batch.targets):
-                digest.update(_bytes(part))
+                digest.update(_bytes(part) + b"\x1d")
         digest.update(str(task.seed).encode())
     return digest.hexdigest()[:16]
 

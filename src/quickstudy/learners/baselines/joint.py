@@ -44,6 +44,8 @@ class JointTraining(FineTune):
 
     def forward(self, tasks: Sequence[Task]) -> torch.Tensor:
         """The mean over tasks of the plain loss on all examples of each."""
+        if not tasks:
+            raise QuickstudyError("an outer step needs at least one task")
         losses = []
         for task in tasks:
             with seeded(task.seed, self.model):
@@ -53,9 +55,10 @@ class JointTraining(FineTune):
 
     def _joint(self, batch):
         output = self._function({}, batch.inputs)
-        if isinstance(self.model, Encoder):
+        if isinstance(self.model, Encoder) or is_labels(batch.targets):
             if not is_labels(batch.targets) or not self.classes:
-                raise QuickstudyError("joint training of an encoder needs labels, and classes= with all of them")
+                raise QuickstudyError("joint training on labels, or of an encoder, needs labels, and classes= with all of them")
             batch = replace(batch, targets=numbered(batch.targets, self.classes))
+        if isinstance(self.model, Encoder):
             output = F.linear(output, self.weight, self.bias)
         return total(self.loss, output, batch.targets)
