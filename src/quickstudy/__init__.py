@@ -32,7 +32,7 @@ _PUBLIC = {
     "load": "runs.artefact",
     "QuickstudyError": "errors",
 }
-__all__ = [*_PUBLIC, "models"]
+__all__ = [*_PUBLIC, "models"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ def adapt(
     model: Annotated[str, typer.Argument(help="A run, a Hugging Face model folder or id, or 'minilm'.")],
     support: Annotated[str, typer.Option(help="Labelled sentences (CSV, TSV, JSONL): a handful a label.")],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
+    names: Annotated[bool, typer.Option("--names", help="The labels are words: each one's name is one more example.")] = False,
     text: Annotated[str, typer.Option(help="The column of the sentences.")] = "text",
     label: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
 ) -> None:
@@ -23,6 +24,7 @@ def adapt(
     from quickstudy.runs.card import card
     from quickstudy.runs.folder import refuse_full
     from quickstudy.tasks.batch import Batch
+    from quickstudy.tasks.names import with_names
     from quickstudy.tasks.table import Table
 
     refuse_full(out)
@@ -32,12 +34,13 @@ def adapt(
     learner, name = resolve(model)
     begun = time.perf_counter()
     with progress_bar() as show:
-        estimate = held_out_accuracy(learner, batch, progress=show)
-        adapted = learner.adapt(batch)
+        estimate = held_out_accuracy(learner, batch, names=names, progress=show)
+        adapted = learner.adapt(with_names(batch) if names else batch)
     seconds = time.perf_counter() - begun
     adapted.save_pretrained(out, card=card(table, learner, model, estimate, out))
     typer.echo(
-        f"{out}: learned {len(table.classes)} labels from {len(table)} sentences in {seconds:.1f} s with {type(learner).__name__} on {name}."
+        f"{out}: learned {len(table.classes)} labels from {len(table)} sentences in {seconds:.1f} s with "
+        f"{type(learner).__name__} on {name}."
     )
     typer.echo(estimate.sentence())
     typer.echo(f'Next: quickstudy predict {out} "a sentence"')

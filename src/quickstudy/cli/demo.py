@@ -35,8 +35,10 @@ def demo(
     _empty(out)
     run, small, clf = out / "run", out / "five_a_label.csv", out / "clf"
     _say(
-        f"{data}: {len(table)} sentences, {len(table.classes)} intents in three groups that share none: {len(classes['train'])} to learn "
-        f"how to learn from, {len(classes['valid'])} to choose the best moment, {len(classes['test'])} that are never seen before the end."
+        f"{data}: {len(table)} sentences, {len(table.classes)} intents in three groups that share none: "
+        f"{len(classes['train'])} to learn "
+        f"how to learn from, {len(classes['valid'])} to choose the best moment, {len(classes['test'])} that "
+        "are never seen before the end."
     )
 
     _step(1, "Learn to learn from many small tasks", f"quickstudy train {_short(recipe)} --out {run}" + _changed(data))
@@ -45,17 +47,17 @@ def demo(
     _step(
         2,
         "Judge it on intents it never saw, beside models that learned nothing beforehand",
-        f"quickstudy evaluate {run} --ways 5 --shots 1 --episodes 200",
+        f"quickstudy evaluate {run} --ways 5 --shots 5 --episodes 200 --names",
     )
-    evaluate(str(run), ways="5", shots="1", queries="5", episodes=200)
+    evaluate(str(run), ways="5", shots="5", queries="5", episodes=200, names=True)
 
     asked = _write_small(table.select(classes=classes["test"]), small)
     _step(
         3,
         f"Learn {len(classes['test'])} new labels from {SHOTS} sentences each",
-        f"quickstudy adapt {run} --support {small} --out {clf}",
+        f"quickstudy adapt {run} --support {small} --out {clf} --names",
     )
-    adapt(str(run), support=str(small), out=clf)
+    adapt(str(run), support=str(small), out=clf, names=True)
 
     shown = " ".join(f'"{text}"' for text, _ in asked)
     _step(4, "Predict three sentences that it has not seen", f"quickstudy predict {clf} {shown}")
@@ -64,13 +66,15 @@ def demo(
 
     _step(5, "On your own data", "")
     typer.echo(
-        "A table with the columns text and label is enough (CSV, TSV or JSONL). The run above already learned how to learn, so this needs\n"
+        "A table with the columns text and label is enough (CSV, TSV or JSONL). The run above already "
+        "learned how to learn, so this needs\n"
         "no training of yours:\n"
         "  quickstudy data check my.csv                                  what is in it, what is wrong with it\n"
         f"  quickstudy evaluate {run} --data my.csv --ways all --shots 5   how well it would do\n"
         f"  quickstudy adapt {run} --support my.csv --out my_clf           learn your labels\n"
         '  quickstudy predict my_clf "a sentence"                        use it\n'
-        f"With many labels of your own to learn how to learn from: quickstudy train {_short(recipe)} --out runs/mine --set data.set=null \\\n"
+        f"With many labels of your own to learn how to learn from: quickstudy train {_short(recipe)} --out "
+        "runs/mine --set data.set=null \\\n"
         "  --set data.table=my.csv"
     )
     _say(f"\nThe whole demo took {time.perf_counter() - begun:.0f} seconds; everything it made is in {out}.")

@@ -36,10 +36,11 @@ def evaluate(
     """Judge a run on tasks it never saw, beside honest baselines; or the baselines alone, on a plain model."""
     from quickstudy.cli.progress import progress_bar
     from quickstudy.cli.resolve import resolve
-    from quickstudy.runs.baselines import baselines_for
     from quickstudy.evaluation.evaluate import evaluate as judge
+    from quickstudy.evaluation.evaluate import ranking
     from quickstudy.evaluation.leakage import leak_sentence, leakage
     from quickstudy.evaluation.table import render
+    from quickstudy.runs.baselines import baselines_for
     from quickstudy.tasks.episodes import Episodes
     from quickstudy.tasks.table import Table
 
@@ -62,6 +63,8 @@ def evaluate(
         standard, slow = baselines_for(learner, model, name, baselines, progress=show)
         result = judge(learner, tasks, baselines=standard, slow_baselines=slow, progress=show)
     typer.echo(render(result))
+    if not names and ranking(result)[0][0]["learner"] == "ZeroStep":
+        typer.echo("ZeroStep knows the label names, which the others were not given; --names gives them to every learner alike.")
     if (learned_from := _learned_from(model)) and isinstance(source, Table):
         result["leaks"] = leakage(learned_from, source.texts)
         typer.echo(leak_sentence(result["leaks"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -17,8 +18,7 @@ from quickstudy.cli.predict import predict
 from quickstudy.cli.train import train
 from quickstudy.errors import QuickstudyError
 
-
-_UsageError = typer.BadParameter.__mro__[1]
+_UsageError: Any = typer.BadParameter.__mro__[1]
 """The parser's own error, wherever this version of typer keeps it."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         TimeRemainingColumn(),
     )
     bar = Progress(*columns, console=Console(file=sys.stderr), refresh_per_second=4, disable=not sys.stderr.isatty())
-    lines: dict[str, int] = {}
+    lines: dict[str, Any] = {}
 
     def show(what: str, done: int, of: int) -> None:
         if what not in lines:

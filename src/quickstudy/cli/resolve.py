@@ -24,7 +24,8 @@ def resolve(model: str) -> tuple[Learner, str]:
     folder = Path(model).expanduser()
     if folder.is_dir() and is_artefact(folder):
         raise QuickstudyError(
-            f"{model} has already learned its labels; use it with `quickstudy predict {model}`, or name the model it was made from"
+            f"{model} has already learned its labels; use it with `quickstudy predict {model}`, or name the model "
+            "it was made from"
         )
     shipped = PRIORS / model
     for place in (folder, shipped) if "/" not in model and "\\" not in model else (folder,):

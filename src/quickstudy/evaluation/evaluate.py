@@ -158,7 +158,7 @@ def verdict(result: dict[str, Any]) -> str:
     best, against = rows[0]
     if len(rows) == 1:
         return f"{judged} was judged alone."
-    comparison = against or rows[1][1]
+    comparison: Any = against or rows[1][1]
     rival = comparison["against"]
     difference, interval = comparison["difference"], comparison["ci95"]
     unit = _amount(abs(difference), best["metric"])

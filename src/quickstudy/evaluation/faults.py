@@ -27,13 +27,12 @@ class Probe:
     """A learner and a task, and the one experiment that all checks make: an output for these parameters."""
 
     def __init__(self, learner: Learner, task: Task):
-        self.learner, self.task = learner, task
+        self.task = task
+        self.learner: Any = learner  # which has `call`, `start` and `objective` if it learns by gradients
         self.model: nn.Module = getattr(learner, "model", learner)
         self.gradient = isinstance(learner, GradientLearner)
-        numbered = (
-            learner.numbered(task.support, task.query)[:2] if isinstance(learner, GradientLearner) else (task.support, task.query)
-        )
-        self.support, self.query = numbered[0], numbered[1] or task.query
+        batches = (task.support, task.query)
+        self.support, self.query = learner.numbered(*batches)[0] if isinstance(learner, GradientLearner) else batches
 
     def phi(self) -> Parameters:
         """phi_0, without a graph."""
@@ -76,8 +75,11 @@ def find_faults(probe: Probe) -> list[str]:
 def in_words(error: Exception) -> str:
     """An error of autograd, as the fault behind it."""
     text = " ".join(str(error).split())
-    if "is not implemented" in text or "attention" in text and "backward" in text:
-        return f"fused attention (or another fused operation) has no second derivative: load with attn_implementation='eager' ({text})"
+    if "is not implemented" in text or ("attention" in text and "backward" in text):
+        return (
+            "fused attention (or another fused operation) has no second derivative: load with "
+            f"attn_implementation='eager' ({text})"
+        )
     if "modified by an inplace operation" in text or "leaf Variable that requires grad is being used in an in-place" in text:
         return f"the model changes a tensor in place that autograd still needs: write x = x + y in the place of x += y ({text})"
     return text if isinstance(error, QuickstudyError) else f"the model or the loss fails: {text}"
@@ -85,12 +87,18 @@ def in_words(error: Exception) -> str:
 
 def _frozen(probe: Probe) -> Iterator[str]:
     if not any(True for _ in probe.learner.parameters()):
-        yield "nothing requires a gradient: every parameter is frozen, so the outer loop has nothing to learn (requires_grad_(True), or adapters)"
+        yield (
+            "nothing requires a gradient: every parameter is frozen, so the outer loop has nothing to learn "
+            "(requires_grad_(True), or adapters)"
+        )
     elif isinstance(probe.learner, GradientLearner):
         own = dict(probe.model.named_parameters())
         frozen = [name for name in probe.learner.names if not own[name].requires_grad]
         if frozen:
-            yield f"the adaptation space holds frozen parameters, which move in the inner loop but are never meta-learned: {_some(frozen)}"
+            yield (
+                "the adaptation space holds frozen parameters, which move in the inner loop but are never "
+                f"meta-learned: {_some(frozen)}"
+            )
 
 
 def _dropout(probe: Probe) -> Iterator[str]:
@@ -121,7 +129,9 @@ def _in_place(probe: Probe) -> Iterator[str]:
     changed += [name for name in phi if name in before and name in kept and not torch.equal(phi[name], kept[name])]
     moved = dict.fromkeys(changed)
     if moved:
-        yield f"the model updates a parameter in place during its forward pass: {_some(list(moved))}; compute a new tensor instead"
+        yield (
+            f"the model updates a parameter in place during its forward pass: {_some(list(moved))}; compute a new tensor instead"
+        )
         with torch.no_grad():
             for name, p in probe.model.named_parameters():
                 p.copy_(before[name])
@@ -133,7 +143,8 @@ def _non_determinism(probe: Probe) -> Iterator[str]:
     if not _same(first, second):
         yield (
             "the model is not deterministic: two calls on the same inputs differ by "
-            f"{(first - second).abs().max().item():.1e}; call eval() if that is dropout, else draw the noise from a fixed generator"
+            f"{(first - second).abs().max().item():.1e}; call eval() if that is dropout, else draw the noise from "
+            "a fixed generator"
         )
 
 
@@ -145,7 +156,10 @@ def _buffers(probe: Probe) -> Iterator[str]:
         probe.output(phi)
     changed = [name for name, b in probe.model.named_buffers() if not torch.equal(b, kept[name])]
     if changed and not _same(reference, probe.output(phi)):
-        yield f"a stale buffer: {_some(changed)} is changed by one forward pass and read by the next, so results depend on earlier calls"
+        yield (
+            f"a stale buffer: {_some(changed)} is changed by one forward pass and read by the next, so results "
+            "depend on earlier calls"
+        )
     with torch.no_grad():
         for name, buffer in probe.model.named_buffers():
             buffer.copy_(kept[name])
@@ -158,7 +172,10 @@ def _buffers(probe: Probe) -> Iterator[str]:
                 and buffer.std() > 0
                 and torch.equal(buffer, p.detach())
             ):
-                yield f"a stale buffer: `{name}` holds a copy of the parameter `{other}`, which stays behind when the parameter moves"
+                yield (
+                    f"a stale buffer: `{name}` holds a copy of the parameter `{other}`, which stays behind when the "
+                    "parameter moves"
+                )
 
 
 def _not_a_number(probe: Probe) -> Iterator[str]:
@@ -200,7 +217,8 @@ def _outside(probe: Probe) -> Iterator[str]:
         if not _same(functional, in_place):
             seen = "not at all" if _same(functional, reference) else "in part only"
             yield (
-                f"the model reads a parameter outside the functional call: `{name}` (a moved value is seen {seen}); read it as an "
+                f"the model reads a parameter outside the functional call: `{name}` (a moved value is seen {seen}); "
+                "read it as an "
                 "attribute of its own module at each call, and keep no second reference to it"
             )
 
@@ -222,7 +240,8 @@ def _weights(probe: Probe) -> Iterator[str]:
         value, weight = total(probe.learner.loss, whole, probe.support.targets)
     if not (_near(sum(float(v) for v, _ in sums), float(value)) and _near(sum(float(w) for _, w in sums), float(weight))):
         yield (
-            "the loss has a wrong weight: its values and weights for the whole batch are not the sums of those for its examples; weights "
+            "the loss has a wrong weight: its values and weights for the whole batch are not the sums of those "
+            "for its examples; weights "
             "must count, and must not depend on what else is in the batch"
         )
 
@@ -240,7 +259,8 @@ def _cut(probe: Probe) -> Iterator[str]:
         if abs(got - slope) > 1e-4 * max(abs(got), abs(slope), 1e-4):
             how = "cut (detached)" if gradient.abs().max() == 0 else "partly cut (detached)"
             yield (
-                f"the path from `{name}` to the loss is {how}: autograd says {got:.3e} where the loss changes by {slope:.3e}; look for "
+                f"the path from `{name}` to the loss is {how}: autograd says {got:.3e} where the loss changes by "
+                f"{slope:.3e}; look for "
                 "detach, no_grad, .data, .item or NumPy on the way"
             )
 

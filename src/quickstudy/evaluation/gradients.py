@@ -85,7 +85,11 @@ def _compared(learner: Learner, task: Task) -> tuple[str, dict[str, float]]:
     got = {name: torch.zeros_like(named[name]) if g is None else g for name, g in got.items()}
     if isinstance(learner, Reptile):
         return "theta - theta'", _distances(got, _reptile(learner, task))
-    if isinstance(learner, GradientLearner) and type(learner).forward is GradientLearner.forward and learner.gradient == "first_order":
+    if (
+        isinstance(learner, GradientLearner)
+        and type(learner).forward is GradientLearner.forward
+        and learner.gradient == "first_order"
+    ):
         return "first order's definition", _distances(got, _first_order(learner, task, named))
     scale = max((g.norm().item() for g in got.values()), default=0.0)
     return "finite differences", {n: _finite_difference_error(learner, task, named[n], got[n], scale) for n in named}
@@ -121,7 +125,7 @@ def _reptile(learner: Reptile, task: Task) -> dict[str, torch.Tensor]:
 
 
 def _first_order(learner: GradientLearner, task: Task, named: dict[str, Any]) -> dict[str, torch.Tensor]:
-    support, query, _ = learner.numbered(task.support, task.query)
+    (support, query), _ = learner.numbered(task.support, task.query)
     phi = {name: value.detach() for name, value in learner.start(support).items()}
     state = learner.rule.init(phi)
     for k, batch in enumerate(learner.inner_batches(support)):

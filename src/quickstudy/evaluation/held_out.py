@@ -12,6 +12,7 @@ from quickstudy.evaluation.evaluate import Progress
 from quickstudy.learners.base import Learner
 from quickstudy.models.encoder import Encoder
 from quickstudy.tasks.batch import Batch
+from quickstudy.tasks.names import with_names
 
 FOLDS = 5
 
@@ -50,11 +51,14 @@ class Estimate:
             f"cross-validation on {self.judged} sentences; what was saved learned from all of them."
         )
         if self.unchecked:
-            words += f" Not checked, with a single example: {', '.join(self.unchecked[:5])}{', ...' if len(self.unchecked) > 5 else ''}."
+            words += (
+                " Not checked, with a single example: "
+                f"{', '.join(self.unchecked[:5])}{', ...' if len(self.unchecked) > 5 else ''}."
+            )
         return words
 
 
-def held_out_accuracy(learner: Learner, batch: Batch, *, progress: Progress | None = None) -> Estimate:
+def held_out_accuracy(learner: Learner, batch: Batch, *, names: bool = False, progress: Progress | None = None) -> Estimate:
     """Learns from all folds but one and judges on that one, in turn; labels with a single example only help to learn."""
     counts = Counter(batch.targets)
     alone = [label for label, count in counts.items() if count == 1]
@@ -66,12 +70,13 @@ def held_out_accuracy(learner: Learner, batch: Batch, *, progress: Progress | No
     labels = np.array([batch.targets[i] for i in judged])
     folds = min(FOLDS, *(counts[label] for label in set(labels)))
     correct = 0
-    with _remembered(learner, batch, progress):
+    with _remembered(learner, with_names(batch) if names else batch, progress):
         for done, (_, test) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=0).split(labels, labels), start=1):
             held_out = {judged[i] for i in test}
             rest = [i for i in range(len(batch)) if i not in held_out]
             asked = batch.take(sorted(held_out))
-            predicted = learner.adapt(batch.take(rest)).predict(asked.inputs)
+            learned = learner.adapt(with_names(batch.take(rest)) if names else batch.take(rest))
+            predicted = learned.predict(asked.inputs)
             correct += sum(p == t for p, t in zip(predicted, asked.targets, strict=True))
             if progress:
                 progress("checking on held-out sentences", done, folds)

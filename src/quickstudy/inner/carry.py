@@ -16,7 +16,7 @@ class _WithGradient(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx, grad):  # type: ignore[override]
         gradients = ctx.saved_tensors
         return (None, None, *(None for _ in gradients), *(grad * g for g in gradients))
 

@@ -75,7 +75,7 @@ class InnerLoop:
         state = self.rule.init(phi)
         for k, batch in enumerate(batches):
             total, weight = self.sums(phi, batch)
-            gradient = _grad(total / weight, list(phi.values()), create_graph=second_order)
+            gradient = _grad(torch.as_tensor(total / weight), list(phi.values()), create_graph=second_order)
             phi, state = self.rule.update(k, phi, state, dict(zip(phi, gradient, strict=True)))
         return phi
 
@@ -93,7 +93,7 @@ class InnerLoop:
         if sums is None:
             raise QuickstudyError("a task with an empty batch: there is nothing to learn from or to be judged on")
         means = [s / weight for s in sums]
-        return value / weight, weight, dict(zip(phi, means, strict=False)), means[len(phi) :]
+        return torch.as_tensor(value / weight), weight, dict(zip(phi, means, strict=False)), means[len(phi) :]
 
     def pull_back(
         self,

@@ -44,8 +44,10 @@ class Adapted:
     def logits(self, inputs: Any) -> torch.Tensor:
         """The head's output, `(examples, classes)`, or the values where the task has real targets."""
         with seeded(0, self.model):
-            looked_up = isinstance(self.model, Encoder) and not self.phi
-            output = self.model.embed(inputs) if looked_up else self.call(self.phi, inputs)
+            if isinstance(self.model, Encoder) and not self.phi:
+                output = self.model.embed(inputs)
+            else:
+                output = self.call(self.phi, inputs)
             output = getattr(output, "logits", output)
         return output if self.head is None else self.head(output)
 

@@ -21,7 +21,7 @@ from quickstudy.models.functional import Functional, Parameters, seeded
 from quickstudy.models.heads import LinearHead
 from quickstudy.models.space import Space, resolve_space
 from quickstudy.tasks.batch import Batch
-from quickstudy.tasks.targets import as_tensor, classes_of, is_labels, numbered
+from quickstudy.tasks.targets import as_tensor, is_labels, number
 from quickstudy.tasks.task import Task
 
 Gradient = Literal["exact", "first_order"]
@@ -89,7 +89,7 @@ class GradientLearner(Learner):
     def start(self, support: Batch) -> Parameters:
         """phi_0, as a differentiable function of what the learner learns."""
         own = dict(self.model.named_parameters())
-        phi = {name: own[name] for name in self.names}
+        phi: Parameters = {name: own[name] for name in self.names}
         if isinstance(self.model, Encoder):
             like, ways = next(self.model.parameters()), int(as_tensor(support.targets).max()) + 1
             phi[HEAD[0]], phi[HEAD[1]] = like.new_zeros(ways, self.model.dim), like.new_zeros(ways)
@@ -120,7 +120,7 @@ class GradientLearner(Learner):
     def learn(self, task: Task, learned: Sequence[torch.Tensor]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
         """One task's query loss after adapting, and its gradient for each of `learned`."""
         self._check()
-        support, query, _ = self.numbered(task.support, task.query)
+        (support, query), _ = self.numbered(task.support, task.query)
         second_order = self.gradient == "exact"
         with seeded(task.support.seed, self.model):
             with torch.set_grad_enabled(bool(learned)):
@@ -136,16 +136,16 @@ class GradientLearner(Learner):
                     value = self._value(phi, query)
                     return value.detach(), _gradient(value, learned)
             path = self._loop.learn(phi_0, batches, record=True)
-            value, _, adjoint, d_learned = self._loop.slope(path.phi, query, learned)
+            outer, _, adjoint, d_learned = self._loop.slope(path.phi, query, learned)
             rates = [rate for rate in self.rule.parameters() if rate.requires_grad]
             adjoint, d_eta, d_rates = self._loop.pull_back(path, adjoint, learned, rates, second_order=second_order)
             d_learned = [a + b for a, b in zip(d_learned, d_eta, strict=True)]
-            return value, self._collect(learned, d_learned, phi_0, adjoint, rates, d_rates)
+            return outer, self._collect(learned, d_learned, phi_0, adjoint, rates, d_rates)
 
     def adapt(self, support: Batch) -> Adapted:
         """Learns one task by K inner steps."""
         self._check()
-        support, _, classes = self.numbered(support)
+        (support,), classes = self.numbered(support)
         with seeded(support.seed, self.model):
             with torch.no_grad():
                 phi = self.start(support)
@@ -167,11 +167,11 @@ class GradientLearner(Learner):
         value, weight = self._loop.sums(phi, batch)
         return torch.as_tensor(value / weight)
 
-    def numbered(self, support: Batch, query: Batch | None = None):
-        """Support and query with class numbers in the place of labels, and what the numbers stand for."""
-        if not (is_labels(support.targets) or isinstance(self.model, Encoder)):
-            return support, query, None
-        return number(support, query)
+    def numbered(self, support: Batch, *others: Batch) -> tuple[list[Batch], Sequence[str] | Sequence[int] | None]:
+        """Batches with class numbers in the place of labels, and what the numbers stand for (None: themselves)."""
+        if is_labels(support.targets) or isinstance(self.model, Encoder):
+            return number(support, *others)
+        return [support, *others], None
 
     def _adapted(self, phi: Parameters, support: Batch, classes: Sequence | None) -> Adapted:
         real = classes is None and support.targets is not None and as_tensor(support.targets).is_floating_point()
@@ -195,15 +195,6 @@ class GradientLearner(Learner):
             )
             gradients = [a + b for a, b in zip(gradients, through_start, strict=True)]
         return gradients
-
-
-def number(support: Batch, query: Batch | None = None) -> tuple[Batch, Batch | None, list]:
-    """Support and query with class numbers for targets, and the classes that the numbers stand for."""
-    from dataclasses import replace
-
-    classes = classes_of(support.targets)
-    numbered_query = query and replace(query, targets=numbered(query.targets, classes))
-    return replace(support, targets=numbered(support.targets, classes)), numbered_query, classes
 
 
 def _gradient(value: torch.Tensor, wanted: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:

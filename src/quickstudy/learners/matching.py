@@ -20,6 +20,6 @@ class Matching(MetricLearner):
         """The support itself."""
         return AttentionHead(embeddings, targets, torch.tensor(self.scale))
 
-    def loss(self, support, support_targets, query, query_targets):
+    def loss(self, support, support_targets, query, query_targets) -> torch.Tensor:
         """Mean negative log-probability of the query's classes."""
         return F.nll_loss(attention_logits(query, support, support_targets, self.scale), query_targets)

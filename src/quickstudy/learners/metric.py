@@ -11,10 +11,10 @@ from torch import nn
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
-from quickstudy.learners.gradient import number
 from quickstudy.models.encoder import Encoder
 from quickstudy.models.functional import Functional, seeded
 from quickstudy.tasks.batch import Batch
+from quickstudy.tasks.targets import number
 from quickstudy.tasks.task import Task
 
 
@@ -41,7 +41,9 @@ class MetricLearner(Learner):
         """The head that these support embeddings `(examples, dim)` make."""
         raise TypeError(f"{type(self).__name__} must define head(embeddings, targets)")
 
-    def loss(self, support: torch.Tensor, support_targets: torch.Tensor, query: torch.Tensor, query_targets: torch.Tensor):
+    def loss(
+        self, support: torch.Tensor, support_targets: torch.Tensor, query: torch.Tensor, query_targets: torch.Tensor
+    ) -> torch.Tensor:
         """One task's loss from its embeddings."""
         raise TypeError(f"{type(self).__name__} must define loss(...)")
 
@@ -49,7 +51,7 @@ class MetricLearner(Learner):
         """The mean loss over tasks."""
         if not tasks:
             raise QuickstudyError("an outer step needs at least one task")
-        pairs = [number(task.support, task.query)[:2] for task in tasks]
+        pairs = [number(task.support, task.query)[0] for task in tasks]
         embeddings = self._embeddings(pairs)
         losses = [
             self.loss(left, support.targets.to(left.device), right, query.targets.to(right.device))
@@ -60,7 +62,7 @@ class MetricLearner(Learner):
     @torch.no_grad()
     def adapt(self, support: Batch) -> Adapted:
         """Embeds the support and keeps what the head needs of it."""
-        support, _, classes = number(support)
+        (support,), classes = number(support)
         with seeded(support.seed, self.model):
             embeddings = (
                 self.model.embed(support.inputs) if isinstance(self.model, Encoder) else self._function({}, support.inputs)
@@ -68,7 +70,7 @@ class MetricLearner(Learner):
         head = self.head(embeddings, support.targets.to(embeddings.device))
         return Adapted(self.model, self._function, head=head, classes=classes)
 
-    def _embeddings(self, pairs: Sequence[tuple[Batch, Batch]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def _embeddings(self, pairs: Sequence[Sequence[Batch]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Embeddings of support and query of each task.
 
         An encoder takes the sentences of all tasks together, sorted by length; in training mode those of one task, since
@@ -76,11 +78,13 @@ class MetricLearner(Learner):
         """
         sentences = isinstance(self.model, Encoder) and all(isinstance(b.inputs, list) for pair in pairs for b in pair)
         if not sentences:
-            return [self._seeded(pair[0].seed, lambda pair=pair: tuple(self._function({}, b.inputs) for b in pair)) for pair in pairs]
+            return [
+                self._seeded(pair[0].seed, lambda pair=pair: tuple(self._function({}, b.inputs) for b in pair)) for pair in pairs
+            ]
         groups = [[pair] for pair in pairs] if self.model.training else [pairs]
         return [part for group in groups for part in self._seeded(group[0][0].seed, lambda group=group: self._together(group))]
 
-    def _together(self, pairs: Sequence[tuple[Batch, Batch]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def _together(self, pairs: Sequence[Sequence[Batch]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         batches = [batch for pair in pairs for batch in pair]
         joined = self._function({}, [sentence for batch in batches for sentence in batch.inputs])
         parts = joined.split([len(batch) for batch in batches])

@@ -21,7 +21,7 @@ class Prototypical(MetricLearner):
         """The prototypes as a linear head (section 2.4)."""
         return LinearHead(*prototype_head(prototypes(embeddings, targets), self.scale))
 
-    def loss(self, support, support_targets, query, query_targets):
+    def loss(self, support, support_targets, query, query_targets) -> torch.Tensor:
         """Mean negative log-probability of the query's classes."""
         weight, bias = prototype_head(prototypes(support, support_targets), self.scale)
         return F.cross_entropy(F.linear(query, weight, bias), query_targets)

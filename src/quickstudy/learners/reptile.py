@@ -46,7 +46,7 @@ class Reptile(GradientLearner):
 
     def learn(self, task: Task, learned: Sequence[torch.Tensor]):
         """The query loss after adapting, and the direction phi_0 - phi_K as the gradient."""
-        support, query, _ = self.numbered(task.support, task.query)
+        (support, query), _ = self.numbered(task.support, task.query)
         with seeded(task.seed, self.model):
             with torch.set_grad_enabled(bool(learned)):
                 phi_0 = self.start(support)

@@ -23,7 +23,7 @@ class Siamese(MetricLearner):
 
     def __init__(self, model: nn.Module, outer_lr: float = 0.001, *, scale: float | None = None, dim: int | None = None):
         super().__init__(model, outer_lr, scale=scale)
-        dim = dim or getattr(model, "dim", None) or _last_width(model)
+        dim = int(dim or getattr(model, "dim", 0) or _last_width(model))
         like = next(model.parameters())
         self.weight = nn.Parameter(like.new_full((dim,), self.scale / dim**0.5))
         self.bias = nn.Parameter(like.new_tensor(self.scale / 2))
@@ -32,7 +32,7 @@ class Siamese(MetricLearner):
         """The support, and the learned similarity."""
         return SimilarityHead(embeddings, targets, self.weight, self.bias)
 
-    def loss(self, support, support_targets, query, query_targets):
+    def loss(self, support, support_targets, query, query_targets) -> torch.Tensor:
         """Balanced cross entropy over pairs (section 3.2)."""
         logits = pair_logits(query, support, self.weight, self.bias)
         same = query_targets.unsqueeze(1) == support_targets.unsqueeze(0)

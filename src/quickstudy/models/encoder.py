@@ -56,8 +56,8 @@ class Encoder(nn.Module):
 
     def forward(self, sentences: Sequence[str] | Mapping[str, torch.Tensor] = (), **tokens: torch.Tensor) -> torch.Tensor:
         """Embeddings of sentences, or of what the tokenizer made of them, with a graph where something is trainable."""
-        if isinstance(sentences, Mapping) or tokens:
-            return self._pooled(tokens or sentences)
+        if tokens or isinstance(sentences, Mapping):
+            return self._pooled(tokens or dict(sentences))  # type: ignore[arg-type]
         rows = [self.tokenize(sentence) for sentence in sentences]
         if not rows:
             return torch.empty(0, self.dim, device=self.device)

@@ -142,7 +142,8 @@ def _sentence_settings(folder: Path) -> dict[str, Any]:
                 settings["max_length"] = int(limit["max_seq_length"])
         else:
             raise QuickstudyError(
-                f"{folder / 'modules.json'}: a part of type {kind!r} is not supported (Transformer, Pooling, Dense, Normalize are)"
+                f"{folder / 'modules.json'}: a part of type {kind!r} is not supported (Transformer, Pooling, Dense, "
+                "Normalize are)"
             )
     prompts = _json(folder / "config_sentence_transformers.json") or {}
     settings["prompt"] = (prompts.get("prompts") or {}).get(prompts.get("default_prompt_name") or "", "")

@@ -39,7 +39,7 @@ def baselines_for(
     else:
         whole, plain = None, load(name)
     kinds = (Centroid, LogisticProbe, ZeroStep) if hasattr(plain, "dim") else (ZeroStep,)
-    standard = [kind(plain) for kind in kinds if type(learner) is not kind]
+    standard: list[Learner] = [kind(plain) for kind in kinds if type(learner) is not kind]
     if which == "standard":
         return standard, []
     return standard, _slow(whole, name, progress)

@@ -91,8 +91,8 @@ def open_run(folder: str | Path, *, allow_files: bool = False) -> tuple[Recipe, 
 
 def train_joint(recipe: Recipe, *, progress: Callable[[str, int, int], None] | None = None) -> Learner:
     """The baseline of joint training: a recipe's model, tasks, steps and outer optimizer, without an inner loop."""
-    from quickstudy.runs.baselines import FINE_TUNE
     from quickstudy.learners.baselines.joint import JointTraining
+    from quickstudy.runs.baselines import FINE_TUNE
     from quickstudy.runs.build import build_model
     from quickstudy.tasks.table import Table
 

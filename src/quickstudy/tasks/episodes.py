@@ -13,8 +13,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.tasks.batch import Batch
+from quickstudy.tasks.names import with_names
 from quickstudy.tasks.table import Table
-from quickstudy.tasks.targets import readable
 from quickstudy.tasks.task import Task
 
 Range = int | tuple[int, int]
@@ -72,7 +72,9 @@ class Episodes(IterableDataset):
         if isinstance(source, Table):
             self._check(source, support)
         elif queries == "all" or ways == "all":
-            raise QuickstudyError(f"queries={queries!r}: {type(source).__name__} draws as many queries as it is asked for; give a number")
+            raise QuickstudyError(
+                f"queries={queries!r}: {type(source).__name__} draws as many queries as it is asked for; give a number"
+            )
 
     def __iter__(self) -> Iterator[list[Task]]:
         worker = get_worker_info()
@@ -112,12 +114,11 @@ class Episodes(IterableDataset):
             else:
                 learn, rows = [table.texts[i] for i in rows[:shots]], rows[shots:]
             judged = rows if self.queries == "all" else rows[: self.queries]
-            learn += [readable(label)] if self.names else []
             support[0].extend(learn)
             support[1].extend([label] * len(learn))
             query[0].extend(table.texts[i] for i in judged)
             query[1].extend([label] * len(judged))
-        return Batch(*support), Batch(*query)
+        return with_names(Batch(*support)) if self.names else Batch(*support), Batch(*query)
 
     def _check(self, table: Table, support: Table | None) -> None:
         classes = len(table.classes)

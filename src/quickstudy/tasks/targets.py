@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.tasks.batch import Batch
 
 IGNORED = -100
 """A class index that is not judged, as in `torch.nn.functional.cross_entropy`; it pads ragged targets."""
@@ -59,6 +61,7 @@ def numbered(targets: Any, classes: Sequence[str] | Sequence[int]) -> torch.Tens
     return torch.tensor([index[item] for item in items])
 
 
-def readable(label: str) -> str:
-    """A label as words: "card_lost" and "card-lost" become "card lost"."""
-    return " ".join(label.replace("_", " ").replace("-", " ").split())
+def number(support: Batch, *others: Batch) -> tuple[list[Batch], list[str] | list[int]]:
+    """Batches with class numbers for targets, and the classes (the support's) that the numbers stand for."""
+    classes = classes_of(support.targets)
+    return [replace(batch, targets=numbered(batch.targets, classes)) for batch in (support, *others)], classes

@@ -14,7 +14,8 @@ from quickstudy.models.encoder import Encoder
 from quickstudy.models.functional import Functional
 from quickstudy.models.heads import LinearHead, prototype_head
 from quickstudy.tasks.batch import Batch
-from quickstudy.tasks.targets import as_tensor, classes_of, is_labels, readable
+from quickstudy.tasks.names import readable
+from quickstudy.tasks.targets import as_tensor, classes_of, is_labels
 
 
 class ZeroStep(Learner):
