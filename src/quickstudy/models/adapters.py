@@ -41,7 +41,10 @@ def _short_form(peft: Any, module: nn.Module, lora: Any) -> Any:
     layers = fields.pop("layers", None)
     rank = fields.setdefault("r", 8)
     fields.setdefault("lora_alpha", 2 * rank)
-    fields.setdefault("target_modules", _linear(module, layers))
+    places = _linear(module, layers)
+    if layers is not None and "target_modules" in fields:
+        fields["layers_to_transform"] = sorted({int(piece) for name in places for piece in name.split(".") if piece.isdecimal()})
+    fields.setdefault("target_modules", places)
     try:
         return peft.LoraConfig(**fields)
     except (TypeError, ValueError) as error:

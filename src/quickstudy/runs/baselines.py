@@ -8,7 +8,7 @@ from typing import Any
 from quickstudy.evaluation.evaluate import Progress
 from quickstudy.learners.base import Learner
 
-FINE_TUNE = {"lr": 0.001, "steps": 50}
+FINE_TUNE = {"lr": 0.003, "steps": 20}
 
 
 def baselines_for(
