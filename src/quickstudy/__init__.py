@@ -29,7 +29,7 @@ _PUBLIC = {
     "Rates": "inner.rules",
     "check_gradients": "evaluation.gradients",
     "evaluate": "evaluation.evaluate",
-    "load": "runs.artefact",
+    "load": "runs.opening",
     "QuickstudyError": "errors",
 }
 __all__ = [*_PUBLIC, "models"]  # pyright: ignore[reportUnsupportedDunderAll]
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from quickstudy.learners.prototypical import Prototypical as Prototypical
     from quickstudy.learners.reptile import Reptile as Reptile
     from quickstudy.learners.siamese import Siamese as Siamese
-    from quickstudy.runs.artefact import load as load
+    from quickstudy.runs.opening import load as load
     from quickstudy.tasks.batch import Batch as Batch
     from quickstudy.tasks.episodes import Episodes as Episodes
     from quickstudy.tasks.sinusoids import Sinusoids as Sinusoids

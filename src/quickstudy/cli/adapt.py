@@ -21,8 +21,8 @@ def adapt(
     from quickstudy.cli.progress import progress_bar
     from quickstudy.cli.resolve import resolve
     from quickstudy.evaluation.held_out import held_out_accuracy
+    from quickstudy.folder import refuse_full
     from quickstudy.runs.card import card
-    from quickstudy.runs.folder import refuse_full
     from quickstudy.tasks.batch import Batch
     from quickstudy.tasks.names import with_names
     from quickstudy.tasks.table import Table

@@ -24,7 +24,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all probabilities.")] = False,
 ) -> None:
     """Say which label each sentence has, and how probable that is."""
-    from quickstudy.runs.artefact import load, read_config
+    from quickstudy.learners.artefact import load, read_config
 
     if sentences and file:
         raise QuickstudyError("give sentences or --file, not both")

@@ -16,9 +16,9 @@ def resolve(model: str) -> tuple[Learner, str]:
     In this order: a folder (a run; a Hugging Face model), a name in `priors/`, a packaged model, a hub id. A model
     without a run has learned nothing yet, so a logistic probe on its features learns for it.
     """
+    from quickstudy.learners.artefact import is_artefact
     from quickstudy.learners.baselines.logistic_probe import LogisticProbe
     from quickstudy.models import load
-    from quickstudy.runs.artefact import is_artefact
     from quickstudy.runs.train import open_run
 
     folder = Path(model).expanduser()

@@ -4,52 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from typing import Any
 
 import torch
 from torch import nn
-from torch.func import functional_call
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.evaluation.probe import Probe, nudged
 from quickstudy.inner.losses import total
-from quickstudy.learners.base import Learner
 from quickstudy.learners.gradient import GradientLearner
-from quickstudy.models.functional import Parameters, arguments, seeded
-from quickstudy.tasks.batch import Batch
-from quickstudy.tasks.task import Task
 
 CLOSE = 1e-9
 """Relative difference below which two float64 results count as the same."""
-
-
-class Probe:
-    """A learner and a task, and the one experiment that all checks make: an output for these parameters."""
-
-    def __init__(self, learner: Learner, task: Task):
-        self.task = task
-        self.learner: Any = learner  # which has `call`, `start` and `objective` if it learns by gradients
-        self.model: nn.Module = getattr(learner, "model", learner)
-        self.gradient = isinstance(learner, GradientLearner)
-        batches = (task.support, task.query)
-        self.support, self.query = learner.numbered(*batches)[0] if isinstance(learner, GradientLearner) else batches
-
-    def phi(self) -> Parameters:
-        """phi_0, without a graph."""
-        return {name: value.detach() for name, value in self.learner.start(self.support).items()} if self.gradient else {}
-
-    def output(self, phi: Parameters, batch: Batch | None = None, *, reseed: bool = True) -> torch.Tensor:
-        """The model's output on a batch (the support), its noise drawn from the task's seed unless told otherwise."""
-        inputs = (batch or self.support).inputs
-        with seeded(self.task.seed, self.model) if reseed else nullcontext(), torch.no_grad():
-            output = self.learner.call(phi, inputs) if self.gradient else self.learner._function(phi, inputs)
-        return getattr(output, "logits", output)
-
-    def loss(self, phi: Parameters, batch: Batch | None = None) -> torch.Tensor:
-        """The mean loss on a batch (the support)."""
-        with seeded(self.task.seed, self.model):
-            value, weight = self.learner.objective(phi, batch or self.support, True)
-        return value / weight
 
 
 def find_faults(probe: Probe) -> list[str]:
@@ -152,7 +117,7 @@ def _buffers(probe: Probe) -> Iterator[str]:
     phi = probe.phi()
     reference = probe.output(phi)
     kept = {name: buffer.clone() for name, buffer in probe.model.named_buffers()}
-    with _buffers_in_place(probe):
+    with probe.buffers_in_place():
         probe.output(phi)
     changed = [name for name, b in probe.model.named_buffers() if not torch.equal(b, kept[name])]
     if changed and not _same(reference, probe.output(phi)):
@@ -212,7 +177,7 @@ def _outside(probe: Probe) -> Iterator[str]:
         nudge = 1e-3 * (1 + own[name].detach().abs()) * torch.sign(torch.randn_like(own[name]))
         functional = probe.output({**phi, name: phi[name] + nudge})
         rest = {other: value for other, value in phi.items() if other != name}
-        with _nudged(own[name], nudge):
+        with nudged(own[name], nudge):
             in_place = probe.output(rest)
         if not _same(functional, in_place):
             seen = "not at all" if _same(functional, reference) else "in part only"
@@ -267,34 +232,6 @@ def _cut(probe: Probe) -> Iterator[str]:
 
 def _slope(f: Callable[[float], float]) -> float:
     return (f(1e-6) - f(-1e-6)) / 2e-6
-
-
-@contextmanager
-def _buffers_in_place(probe: Probe) -> Iterator[None]:
-    """Calls of the model go to its own buffers, as a plain training loop's would."""
-
-    def call(parameters: Parameters, inputs: Any) -> Any:
-        args, kwargs = arguments(inputs)
-        return functional_call(probe.model, parameters, args, kwargs)
-
-    cloning, probe.learner._function = probe.learner._function, call
-    try:
-        yield
-    finally:
-        probe.learner._function = cloning
-
-
-@contextmanager
-def _nudged(parameter: torch.Tensor, nudge: torch.Tensor) -> Iterator[None]:
-    """A parameter with something added, inside the block."""
-    before = parameter.detach().clone()
-    with torch.no_grad():
-        parameter.add_(nudge)
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            parameter.copy_(before)
 
 
 def _same(left: torch.Tensor, right: torch.Tensor) -> bool:

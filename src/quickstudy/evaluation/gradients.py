@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.evaluation.faults import Probe, find_faults, in_words
+from quickstudy.evaluation.faults import find_faults, in_words
+from quickstudy.evaluation.probe import Probe
 from quickstudy.learners.base import Learner
 from quickstudy.learners.gradient import GradientLearner
 from quickstudy.learners.reptile import Reptile

@@ -73,6 +73,6 @@ class Adapted:
             folder: must be absent or empty.
             card: the text of its README; by default one that says what the folder holds.
         """
-        from quickstudy.runs.artefact import save
+        from quickstudy.learners.artefact import save
 
         save(self, Path(folder), card=card)

@@ -1,4 +1,4 @@
-"""What `adapt` leaves: a folder of safetensors and JSON, and `quickstudy.load`, which opens whatever was saved."""
+"""What one task taught, as a folder of safetensors and JSON."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from torch import nn
 
 from quickstudy import __version__
 from quickstudy.errors import QuickstudyError
+from quickstudy.folder import new_folder
 from quickstudy.learners.adapted import Adapted
 from quickstudy.models import heads
 from quickstudy.models.adapters import is_adapter, load_adapter, save_adapter
 from quickstudy.models.encoder import Encoder
 from quickstudy.models.functional import Functional, Parameters
 from quickstudy.models.loading import load as load_model
-from quickstudy.runs.folder import new_folder
 
 CONFIG = "quickstudy.json"
 _TRANSFORMER = "module."  # where an Encoder keeps its Transformer
@@ -80,20 +80,15 @@ def save(adapted: Adapted, folder: Path, *, card: str | None = None) -> None:
         (new / "README.md").write_text(card or _plain_card(config), encoding="utf-8")
 
 
-def load(folder: str | Path, *, model: nn.Module | None = None) -> Any:
-    """Opens whatever quickstudy saved: an artefact as `Adapted`, a run as its learner.
+def load(folder: Path, *, model: nn.Module | None = None) -> Adapted:
+    """Opens an artefact. Nothing in it is executed.
 
     Args:
         model: the module that an artefact without a pretrained model belongs to.
 
     Raises:
-        QuickstudyError: not a folder of ours, or a file in it is truncated, changed or missing. Nothing is executed.
+        QuickstudyError: not an artefact, or a file in it is truncated, changed or missing.
     """
-    folder = Path(folder)
-    if (folder / "recipe.yaml").is_file():
-        from quickstudy.runs.train import open_run
-
-        return open_run(folder)[1]
     config = read_config(folder)
     for name, digest in config.files.items():
         path = folder / name
