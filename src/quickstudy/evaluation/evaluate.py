@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -160,25 +161,16 @@ def verdict(result: dict[str, Any]) -> str:
         return f"{judged} was judged alone."
     comparison: Any = against or rows[1][1]
     rival = comparison["against"]
-    difference, interval = comparison["difference"], comparison["ci95"]
-    unit = _amount(abs(difference), best["metric"])
-    if interval is None:
-        return f"{best['learner']} is ahead by {unit}, on a single task: that is no evidence yet."
-    certain = interval[0] > 0 or interval[1] < 0
-    low, high = sorted(abs(end) for end in interval) if certain else interval
-    between = f"{_amount(low, best['metric'])} to {_amount(high, best['metric'])}"
+    scale, unit = (100, " points") if best["metric"] == "accuracy" else (1, "")
+    lead = f"{abs(comparison['difference']) * scale:.3g}{unit}"
+    if comparison["ci95"] is None:
+        return f"{best['learner']} is ahead by {lead}, on a single task: that is no evidence yet."
+    low, high = sorted(math.copysign(scale, comparison["difference"]) * end for end in comparison["ci95"])
+    between = f"95% interval {low:.3g} to {high:.3g}{unit}"
     if against is None:
-        return (
-            f"{judged} wins: {unit} better than {rival}, the best baseline (95% interval {between})."
-            if certain
-            else f"{judged} is ahead of {rival} by {unit}, but that is not certain (95% interval {between})."
-        )
-    return (
-        f"A baseline wins: {rival} is {unit} better than {judged} (95% interval {between})."
-        if certain
-        else f"A baseline is ahead: {rival} leads {judged} by {unit}, but that is not certain (95% interval {between})."
-    )
-
-
-def _amount(value: float, metric: str) -> str:
-    return f"{100 * value:.1f} points" if metric == "accuracy" else f"{value:.3g}"
+        if low > 0:
+            return f"{judged} wins: {lead} better than {rival}, the best baseline ({between})."
+        return f"{judged} is ahead of {rival} by {lead}, but that is not certain ({between})."
+    if low > 0:
+        return f"A baseline wins: {rival} is {lead} better than {judged} ({between})."
+    return f"A baseline is ahead: {rival} leads {judged} by {lead}, but that is not certain ({between})."
