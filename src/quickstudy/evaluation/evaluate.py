@@ -161,12 +161,12 @@ def verdict(result: dict[str, Any]) -> str:
         return f"{judged} was judged alone."
     comparison: Any = against or rows[1][1]
     rival = comparison["against"]
-    scale, unit = (100, " points") if best["metric"] == "accuracy" else (1, "")
-    lead = f"{abs(comparison['difference']) * scale:.3g}{unit}"
+    scale, digits, unit = (100, ".1f", " points") if best["metric"] == "accuracy" else (1, ".3g", "")
+    lead = f"{abs(comparison['difference']) * scale:{digits}}{unit}"
     if comparison["ci95"] is None:
         return f"{best['learner']} is ahead by {lead}, on a single task: that is no evidence yet."
     low, high = sorted(math.copysign(scale, comparison["difference"]) * end for end in comparison["ci95"])
-    between = f"95% interval {low:.3g} to {high:.3g}{unit}"
+    between = f"95% interval {low:{digits}} to {high:{digits}}{unit}"
     if against is None:
         if low > 0:
             return f"{judged} wins: {lead} better than {rival}, the best baseline ({between})."
