@@ -42,6 +42,7 @@ class Processes:
         distributed.init_process_group("gloo", timeout=PATIENCE)
         try:
             yield cls(distributed.get_rank(), distributed.get_world_size())
+            distributed.barrier()  # one that leaves while another still talks to it can abort on its way out
         finally:
             distributed.destroy_process_group()
 
