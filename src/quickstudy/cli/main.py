@@ -16,6 +16,7 @@ from quickstudy.cli.demo import demo
 from quickstudy.cli.evaluate import evaluate
 from quickstudy.cli.predict import predict
 from quickstudy.cli.train import train
+from quickstudy.cli.tune import tune
 from quickstudy.errors import QuickstudyError
 
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, train, evaluate, adapt, predict):
+for command in (demo, train, tune, evaluate, adapt, predict):
     app.command()(command)
 app.add_typer(data, name="data")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -43,6 +45,32 @@ def _count_or_all(value: Any) -> int | Literal["all"]:
     return count
 
 
+def _tried(value: Any) -> list[Any] | dict[str, Any]:
+    """Values to choose from, or a range; in words that are no end of "should be", since the key has a dot in its name."""
+    if isinstance(value, list):
+        if len({json.dumps(each, default=str) for each in value}) < max(2, len(value)):
+            raise ValueError(f"needs two or more values, all different, not {value}")
+        return value
+    if not isinstance(value, dict):
+        raise ValueError(
+            f"needs a list of values such as [5, 10, 20], or a range such as {{low: 0.001, high: 0.1, log: true}}, not {value!r}"
+        )
+    if not {"low", "high"} <= value.keys() <= {"low", "high", "log"}:
+        dots = "a key inside a part is written with a dot, such as learner.outer_lr"
+        raise ValueError(f"needs low and high, and may have log: true; it has {', '.join(value) or 'no key'} ({dots})")
+    low, high, log = value["low"], value["high"], value.get("log", False)
+    for end in (low, high):
+        if isinstance(end, bool) or not isinstance(end, (int, float)) or not math.isfinite(end):
+            raise ValueError(f"needs numbers for low and high, not {end!r}")
+    if not isinstance(log, bool):
+        raise ValueError(f"needs true or false for log, not {log!r}")
+    if low >= high:
+        raise ValueError(f"needs a low below its high, not {low} and {high}")
+    if log and low <= 0:
+        raise ValueError(f"has log: true, which needs a low above 0, not {low}")
+    return {"low": low, "high": high, "log": log}
+
+
 Count = Annotated[int, BeforeValidator(_no_switch), Field(ge=1)]
 Natural = Annotated[int, BeforeValidator(_no_switch), Field(ge=0)]
 Positive = Annotated[float, BeforeValidator(_no_switch), Field(gt=0, allow_inf_nan=False)]
@@ -51,3 +79,4 @@ Share = Annotated[float, BeforeValidator(_no_switch), Field(ge=0, lt=1)]
 Range = Annotated[int | tuple[int, int], BeforeValidator(_range)]
 RangeOrAll = Annotated[int | tuple[int, int] | Literal["all"], BeforeValidator(_range_or_all)]
 CountOrAll = Annotated[int | Literal["all"], BeforeValidator(_count_or_all)]
+Tried = Annotated[list[Any] | dict[str, Any], BeforeValidator(_tried)]

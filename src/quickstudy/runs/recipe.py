@@ -13,7 +13,7 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
 from quickstudy.learners.find import find_learner, is_file, settings_of
 from quickstudy.runs.atomic import write_atomically
-from quickstudy.runs.kinds import Count, CountOrAll, Natural, NotNegative, Positive, Range, RangeOrAll, Share
+from quickstudy.runs.kinds import Count, CountOrAll, Natural, NotNegative, Positive, Range, RangeOrAll, Share, Tried
 from quickstudy.runs.problems import ProblemAt, problem_of, unknown_key, wrong_value
 from quickstudy.runs.yaml_positions import Document, Dumper, KeyPath
 from quickstudy.runs.yaml_positions import read as read_yaml
@@ -174,6 +174,17 @@ class ValidationPart(_Part):
     """Whether each class's name is one more example."""
 
 
+class TunePart(_Part):
+    """What `quickstudy tune` tries: dotted keys of the recipe, such as `learner.outer_lr`, each with its values.
+
+    A list holds values to choose from; `{low: 1, high: 9}` is a range of whole numbers, of real ones if either end is
+    written with a point, and `log: true` spreads it evenly over orders of magnitude.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Tried]  # type: ignore[assignment]
+
+
 class Recipe(_Part):
     """Everything that decides how a run comes out; a YAML file."""
 
@@ -197,6 +208,9 @@ class Recipe(_Part):
     """Whether the model is in training mode while it trains."""
     seed: Natural = 0
     """Of everything that is drawn: tasks, the start of new weights, dropout."""
+
+    tune: TunePart | None = Field(default=None, exclude=True)
+    """What `quickstudy tune` tries. Decides nothing about a run, so it is left out of what is written."""
 
     _document: Document = PrivateAttr(default_factory=lambda: Document({}))
 
@@ -249,6 +263,6 @@ class Recipe(_Part):
         return self.model_dump(mode="json")
 
     def write(self, path: str | Path) -> None:
-        """Writes YAML that reads back equal."""
+        """Writes YAML that reads back equal, but for `tune`."""
         text = yaml.dump(self.plain(), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
         write_atomically(Path(path), text.encode())
