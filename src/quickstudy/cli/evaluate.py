@@ -32,6 +32,7 @@ def evaluate(
     text: Annotated[str, typer.Option(help="The column of the sentences.")] = "text",
     label: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a page about all of it here (one HTML file).")] = None,
 ) -> None:
     """Judge a run on tasks it never saw, beside honest baselines; or the baselines alone, on a plain model."""
     from quickstudy.cli.progress import progress_bar
@@ -39,6 +40,8 @@ def evaluate(
     from quickstudy.evaluation.evaluate import evaluate as judge
     from quickstudy.evaluation.evaluate import ranking
     from quickstudy.evaluation.leakage import leak_sentence, leakage
+    from quickstudy.evaluation.report import page
+    from quickstudy.evaluation.report.observed import Observed
     from quickstudy.evaluation.table import render
     from quickstudy.runs.baselines import baselines_for
     from quickstudy.tasks.episodes import Episodes
@@ -46,6 +49,8 @@ def evaluate(
 
     if baselines not in ("none", "standard", "full"):
         raise QuickstudyError(f"--baselines {baselines}: give none, standard or full")
+    if report:
+        page.check_place(report)
     everything = ways == "all"
     learner, name = resolve(model)
     source, support = _source(model, data, split, fold, text, label)
@@ -61,7 +66,8 @@ def evaluate(
     )
     with progress_bar() as show:
         standard, slow = baselines_for(learner, model, name, baselines, progress=show)
-        result = judge(learner, tasks, baselines=standard, slow_baselines=slow, progress=show)
+        observed = Observed() if report else None
+        result = judge(learner, tasks, baselines=standard, slow_baselines=slow, progress=show, observe=observed)
     typer.echo(render(result))
     if not names and ranking(result)[0][0]["learner"] == "ZeroStep":
         typer.echo("ZeroStep knows the label names, which the others were not given; --names gives them to every learner alike.")
@@ -70,6 +76,11 @@ def evaluate(
         typer.echo(leak_sentence(result["leaks"]))
     if json_file:
         json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if report and observed:
+        part = _part(data, split, fold, support is not None)
+        with progress_bar() as show:
+            page.write(report, result, observed, [learner, *standard], tasks, model=model, part=part, progress=show)
+        typer.echo(f"Report: {report}")
 
 
 def _source(model: str, data: str | None, split: str, fold: int | None, text: str, label: str) -> tuple[Any, Any]:
@@ -90,6 +101,15 @@ def _source(model: str, data: str | None, split: str, fold: int | None, text: st
         return Table.read(data, text=text, label=label), None
     pool, support = select_part(data, split=split, fold=fold)
     return pool, None if support is pool or support.texts == pool.texts else support
+
+
+def _part(data: str | None, split: str, fold: int | None, divided: bool) -> str:
+    """The part of the data that was judged on, in words."""
+    if data is None:
+        return "test, as the run's recipe divides the data"
+    if fold is not None:
+        return f"{split}, by the classes of published fold {fold}"
+    return f"{split}; examples to learn from are of train" if divided else "all rows"
 
 
 def _learned_from(model: str) -> list[str]:

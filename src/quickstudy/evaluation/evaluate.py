@@ -10,17 +10,24 @@ from typing import Any
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.statistics import mean_interval, paired_bootstrap
+from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.models.encoder import Encoder, Memory
 from quickstudy.tasks.episodes import Episodes, fingerprint
+from quickstudy.tasks.names import readable
+from quickstudy.tasks.targets import is_labels
 from quickstudy.tasks.task import Task
 
 SLOW_TASKS = 50
 """How many of the tasks a slow baseline (fine-tuning, joint training) is judged on: the first ones."""
+TIMED = 64
+"""Sentences whose encoding is timed."""
 LOWER_IS_BETTER = frozenset({"squared_error", "nats_per_token"})
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
+Observe = Callable[[Learner, Task, Adapted, dict[str, float]], None]
+"""Called with a learner, a task that it was judged on, what it learned of that task, and the scores."""
 
 
 def evaluate(
@@ -30,6 +37,7 @@ def evaluate(
     baselines: Sequence[Learner] = (),
     slow_baselines: Sequence[Learner] = (),
     progress: Progress | None = None,
+    observe: Observe | None = None,
 ) -> dict[str, Any]:
     """Learns each task with each learner and scores what was learned; compares the first with every baseline.
 
@@ -38,6 +46,8 @@ def evaluate(
         tasks: tasks, or `Episodes`, whose first list is taken.
         baselines: judged on the same tasks.
         slow_baselines: judged on the first 50 of the same tasks, and compared on those.
+        progress: told how far this is.
+        observe: told of each learner and task, off the clock; embeddings that a learner shares are still looked up then.
 
     Returns:
         `{"episodes": {"hash", "ways", "shots", "queries", "seed"}, "results": [{"learner", "metric", "count", "mean",
@@ -55,7 +65,7 @@ def evaluate(
     for each, its_tasks in judged:
         name = type(each).__name__
         with embedded.of(each) as seconds_per_sentence:
-            scores, seconds = _scores(each, its_tasks, seconds_per_sentence, progress)
+            scores, seconds = _scores(each, its_tasks, seconds_per_sentence, progress, observe)
         for metric, values in scores.items():
             mean, interval = mean_interval(values)
             results.append(
@@ -85,7 +95,11 @@ def evaluate(
 
 
 def _scores(
-    learner: Learner, tasks: Sequence[Task], seconds_per_sentence: float, progress: Progress | None
+    learner: Learner,
+    tasks: Sequence[Task],
+    seconds_per_sentence: float,
+    progress: Progress | None,
+    observe: Observe | None,
 ) -> tuple[dict[str, list[float]], float]:
     """Scores by metric, one a task, and the seconds that learning one task takes."""
     scores: dict[str, list[float]] = {}
@@ -94,8 +108,11 @@ def _scores(
         begun = time.perf_counter()
         adapted = learner.adapt(task.support)
         seconds += time.perf_counter() - begun + seconds_per_sentence * len(task.support)
-        for metric, value in task.score(adapted).items():
+        judged = task.score(adapted)
+        for metric, value in judged.items():
             scores.setdefault(metric, []).append(value)
+        if observe:
+            observe(learner, task, adapted, judged)
         if progress:
             progress(f"{type(learner).__name__}: tasks", done, len(tasks))
     return scores, seconds / len(tasks)
@@ -122,12 +139,16 @@ class _EmbeddedOnce:
             yield seconds
 
     def _embedded(self, model: Encoder, name: str) -> tuple[Memory, float]:
-        sentences = list(dict.fromkeys(s for task in self.tasks for batch in (task.support, task.query) for s in batch.inputs))
+        batches = [batch for task in self.tasks for batch in (task.support, task.query)]
+        sentences = list(dict.fromkeys(sentence for batch in batches for sentence in batch.inputs))
+        names = {readable(label) for batch in batches if is_labels(batch.targets) for label in batch.targets}
         show = self.progress
         report = (lambda done, of: show(f"{name}: sentences embedded", done, of)) if show else None
+        memory = model.memory([*sentences, *sorted(names)], progress=report)
+        timed = sentences[:: max(1, len(sentences) // TIMED)][:TIMED]  # those above may have been on disk
         begun = time.perf_counter()
-        memory = model.memory(sentences, progress=report)
-        return memory, (time.perf_counter() - begun) / max(1, len(sentences))
+        model.embed(timed)
+        return memory, (time.perf_counter() - begun) / max(1, len(timed))
 
 
 def _described(tasks: Episodes | Sequence[Task]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.models.cache import Cache, cache_file, fingerprint
 
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len", "last"]
 Memory = dict[str, torch.Tensor]
@@ -88,9 +89,18 @@ class Encoder(nn.Module):
         return torch.stack([fresh[s] if s in fresh else self._known[s] for s in sentences])
 
     def memory(self, sentences: Sequence[str], *, progress: Callable[[int, int], None] | None = None) -> Memory:
-        """Each different sentence embedded once, for `remember`."""
+        """Each different sentence embedded once, for `remember`; a frozen encoder finds those of earlier days on disk."""
         distinct = list(dict.fromkeys(sentences))
-        return dict(zip(distinct, self.embed(distinct, progress=progress), strict=True))
+        known = {sentence: self._known[sentence] for sentence in distinct if sentence in self._known}
+        cache = self._cache() if len(known) < len(distinct) else None
+        if cache:
+            stored = cache.get([sentence for sentence in distinct if sentence not in known])
+            known |= {sentence: vector.to(self.device) for sentence, vector in stored.items()}
+        new = [sentence for sentence in distinct if sentence not in known]
+        fresh = dict(zip(new, self.embed(new, progress=progress), strict=True))
+        if cache and fresh:
+            cache.put(fresh)
+        return known | fresh
 
     @contextmanager
     def remember(self, memory: Memory) -> Iterator[None]:
@@ -114,6 +124,13 @@ class Encoder(nn.Module):
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.module.parameters()).device
+
+    def _cache(self) -> Cache | None:
+        """The embeddings on disk; None while the encoder can still change, since each change would fill the disk anew."""
+        file = cache_file()
+        if file is None or any(parameter.requires_grad for parameter in self.parameters()):
+            return None
+        return Cache(fingerprint(self, self.pooling, self.normalize, self.max_length, self.prompt), file)
 
     def _padded(self, rows: Sequence[list[int]]) -> Mapping[str, torch.Tensor]:
         side = "right"

@@ -1,0 +1,92 @@
+"""An evaluation as one page of HTML that needs nothing else: no network, no script."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.evaluation.evaluate import Progress
+from quickstudy.evaluation.report.observed import Observed
+from quickstudy.learners.base import Learner
+from quickstudy.runs.atomic import write_atomically
+from quickstudy.tasks.episodes import Episodes
+
+MARK = '<meta name="generator" content="quickstudy report">'
+"""By which a page of ours is known, so that nothing else is ever replaced."""
+
+
+def check_place(path: Path) -> None:
+    """Makes sure that a report can be written there, before anything is computed.
+
+    Raises:
+        QuickstudyError: a folder, a missing or read-only folder above it, a file that is no report.
+    """
+    if path.is_dir():
+        raise QuickstudyError(f"--report {path} is a folder; give a file in it, such as {path / 'report.html'}")
+    if not path.parent.is_dir():
+        raise QuickstudyError(f"--report {path}: the folder {path.parent} does not exist; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise QuickstudyError(f"--report {path}: the folder {path.parent} cannot be written to; give another place")
+    if path.exists() or path.is_symlink():
+        with path.open("rb") as file:
+            if MARK.encode() not in file.read(4096):
+                raise QuickstudyError(f"--report {path} is there already and is no report of quickstudy; give another name")
+
+
+def write(
+    path: Path,
+    result: dict[str, Any],
+    observed: Observed,
+    learners: Sequence[Learner],
+    episodes: Episodes,
+    *,
+    model: str,
+    part: str,
+    progress: Progress | None = None,
+) -> None:
+    """Writes the page about a result; see `gather` for the arguments.
+
+    Raises:
+        QuickstudyError: `path` is no place for a report.
+    """
+    from quickstudy.evaluation.report.gather import gather
+
+    check_place(path)
+    page = render(gather(result, observed, learners, episodes, model=model, part=part, progress=progress))
+    # Half of a surrogate pair, which JSON can hold and UTF-8 cannot, becomes a question mark.
+    write_atomically(path, page.encode("utf-8", errors="replace"))
+
+
+def render(found: dict[str, Any]) -> str:
+    """What `gather` found, as HTML."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup, escape
+
+    from quickstudy.evaluation.report import words
+    from quickstudy.evaluation.report.draw_intervals import certain
+    from quickstudy.evaluation.report.draw_map import swatch
+    from quickstudy.evaluation.report.figures import figures
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: value if isinstance(value, Markup) or callable(value) else words.plain(value),
+    )
+    drawn = {name: Markup(drawing or "") for name, drawing in figures(found).items()}  # whose words are escaped already
+    template = environment.get_template("page.html.j2")
+    return template.render(
+        **found,
+        figures=drawn,
+        mark=Markup(MARK),
+        words=words,
+        certain=certain,
+        soft=lambda label: escape(label).replace("_", Markup("_<wbr>")),  # where a long label may break
+        swatch=lambda place: Markup(swatch(place)),
+        css=Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8")),
+    )
