@@ -165,6 +165,72 @@ def test_a_wrong_gradient_is_found_by_its_oracle():
     assert "off by 9.9e-03" in str(report)
 
 
+class Weighed(nn.Module):
+    """Many tensors, the smallest of them a single number that hardly matters."""
+
+    def __init__(self, depth: int = 1):
+        super().__init__()
+        torch.manual_seed(0)
+        layers = [layer for _ in range(depth) for layer in (nn.Linear(3, 3), nn.Tanh())]
+        self.body, self.number = nn.Sequential(*layers, nn.Linear(3, 3)), nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x) * (1 + 0.01 * self.number.tanh())
+
+
+class WrongNumber(MAML):
+    """The gradient of one tensor is wrong by a ten-thousandth, all others are right."""
+
+    def learn(self, task, learned):
+        value, gradients = super().learn(task, learned)
+        return value, [1.0001 * g if p is self.model.number else g for p, g in zip(learned, gradients, strict=True)]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_fault_of_the_smallest_tensor_alone_is_found(seed):
+    learner, its_task = WrongNumber(Weighed(), 0.1), task()
+    learned = list(learner.parameters())
+    _, gradients = learner.learn(its_task, learned)
+    sizes = {p: g.norm() for p, g in zip(learned, gradients, strict=True)}
+    whole = torch.stack(list(sizes.values())).norm()
+    assert 0 < 1e-4 * sizes[learner.model.number] < 1e-6 * whole  # invisible along a direction of equal steps
+    report = check_gradients(learner, its_task, seed=seed)
+    assert [fault.split(" is off by ")[0] for fault in report.faults] == ["the gradient of `model.number`"]
+    assert "off by 1.0e-04" in str(report)
+    assert check_gradients(MAML(Weighed(), 0.1), its_task, seed=seed)
+
+
+def test_what_is_right_costs_as_many_values_however_many_tensors_there_are():
+    class Counted(MAML):
+        calls = 0
+
+        def forward(self, tasks):
+            self.calls += 1
+            return super().forward(tasks)
+
+    shallow, deep = (Counted(Weighed(depth).double(), 0.1) for depth in (1, 4))
+    assert check_gradients(shallow, task())
+    assert check_gradients(deep, task())
+    assert shallow.calls == deep.calls == 5
+
+
+def test_a_parameter_that_is_read_outside_is_found_though_another_one_hides_it():
+    class LowRank(nn.Module):
+        def __init__(self, outside: bool):
+            super().__init__()
+            torch.manual_seed(0)
+            self.down, self.up = nn.Parameter(torch.randn(3, 2)), nn.Parameter(torch.zeros(2, 3))
+            self.held = [self.down] if outside else []
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + x @ (self.held[0] if self.held else self.down) @ self.up
+
+    assert check_gradients(MAML(LowRank(False), 0.1), task())
+    faults = check_gradients(MAML(LowRank(True), 0.1), task()).faults
+    assert any("reads a parameter outside the functional call: `down` (a moved value is seen not at all)" in f for f in faults)
+    assert not any("`up`" in f for f in faults)
+
+
 def test_a_learner_with_nothing_to_learn_is_told_so():
     assert "nothing requires a gradient" in str(check_gradients(Centroid(Plain().eval()), task()))
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.evaluation.probe import Probe, nudged
+from quickstudy.evaluation.differences import Tensors, joint_error, slope
+from quickstudy.evaluation.probe import Probe, nudged, same
 from quickstudy.inner.losses import total
 from quickstudy.learners.gradient import GradientLearner
-
-CLOSE = 1e-9
-"""Relative difference below which two float64 results count as the same."""
 
 
 def find_faults(probe: Probe) -> list[str]:
@@ -105,7 +103,7 @@ def _in_place(probe: Probe) -> Iterator[str]:
 def _non_determinism(probe: Probe) -> Iterator[str]:
     phi = probe.phi()
     first, second = (probe.output(phi, reseed=False) for _ in range(2))
-    if not _same(first, second):
+    if not same(first, second):
         yield (
             "the model is not deterministic: two calls on the same inputs differ by "
             f"{(first - second).abs().max().item():.1e}; call eval() if that is dropout, else draw the noise from "
@@ -120,7 +118,7 @@ def _buffers(probe: Probe) -> Iterator[str]:
     with probe.buffers_in_place():
         probe.output(phi)
     changed = [name for name, b in probe.model.named_buffers() if not torch.equal(b, kept[name])]
-    if changed and not _same(reference, probe.output(phi)):
+    if changed and not same(reference, probe.output(phi)):
         yield (
             f"a stale buffer: {_some(changed)} is changed by one forward pass and read by the next, so results "
             "depend on earlier calls"
@@ -172,15 +170,18 @@ def _not_a_number(probe: Probe) -> Iterator[str]:
 
 def _outside(probe: Probe) -> Iterator[str]:
     phi, own = probe.phi(), dict(probe.model.named_parameters())
-    reference = probe.output(phi)
-    for name in [name for name in phi if name in own]:
-        nudge = 1e-3 * (1 + own[name].detach().abs()) * torch.sign(torch.randn_like(own[name]))
-        functional = probe.output({**phi, name: phi[name] + nudge})
-        rest = {other: value for other, value in phi.items() if other != name}
-        with nudged(own[name], nudge):
-            in_place = probe.output(rest)
-        if not _same(functional, in_place):
-            seen = "not at all" if _same(functional, reference) else "in part only"
+    nudges = {n: 1e-3 * (1 + own[n].detach().abs()) * torch.sign(torch.randn_like(own[n])) for n in phi if n in own}
+    moved = {name: value + nudges[name] if name in nudges else value for name, value in phi.items()}
+    functional = probe.output(moved)
+    with nudged(own, nudges):
+        in_place = probe.output({name: value for name, value in phi.items() if name not in nudges})
+    if same(functional, in_place):
+        return  # every tensor at once, which is far fewer calls than one by one
+    for name, nudge in nudges.items():
+        with nudged(own, {name: nudge}):
+            in_place = probe.output({other: value for other, value in moved.items() if other != name})
+        if not same(functional, in_place):
+            seen = "not at all" if same(functional, probe.output({**moved, name: phi[name]})) else "in part only"
             yield (
                 f"the model reads a parameter outside the functional call: `{name}` (a moved value is seen {seen}); "
                 "read it as an "
@@ -196,7 +197,7 @@ def _weights(probe: Probe) -> Iterator[str]:
     except (RuntimeError, ValueError):
         return  # the model takes no single example (batch statistics)
     whole = probe.output(phi)
-    if any(o.shape[1:] != whole.shape[1:] for o in outputs) or not _same(torch.cat(outputs), whole):
+    if any(o.shape[1:] != whole.shape[1:] for o in outputs) or not same(torch.cat(outputs), whole):
         return  # the model itself looks across the batch (batch statistics, padding): a loss cannot be judged by parts
     with torch.no_grad():
         if not isinstance(values := probe.learner.loss(whole, probe.support.targets), tuple) and values.ndim == 0:
@@ -213,32 +214,27 @@ def _weights(probe: Probe) -> Iterator[str]:
 
 def _cut(probe: Probe) -> Iterator[str]:
     phi = {name: value.requires_grad_() for name, value in probe.phi().items()}
-    names = list(phi)
-    gradients = torch.autograd.grad(probe.loss(phi), list(phi.values()), allow_unused=True, materialize_grads=True)
-    for name, gradient in zip(names, gradients, strict=True):
+    found = torch.autograd.grad(probe.loss(phi), list(phi.values()), allow_unused=True, materialize_grads=True)
+    gradients = dict(zip(phi, found, strict=True))
+
+    @torch.no_grad()
+    def loss(moved: Tensors) -> float:
+        return probe.loss({**phi, **moved}).item()
+
+    if joint_error(loss, phi, gradients, floor=1e-4, tolerance=1e-5) <= 1e-5:
+        return
+    for name, gradient in gradients.items():
         direction = torch.randn_like(gradient)
         direction /= direction.norm().clamp(min=1e-12)
-        with torch.no_grad():
-            slope = _slope(lambda t, name=name, d=direction: probe.loss({**phi, name: phi[name] + t * d}).item())
+        real = slope(lambda t, name=name, d=direction: loss({name: phi[name] + t * d}), 1e-6)
         got = (gradient * direction).sum().item()
-        if abs(got - slope) > 1e-4 * max(abs(got), abs(slope), 1e-4):
+        if abs(got - real) > 1e-4 * max(abs(got), abs(real), 1e-4):
             how = "cut (detached)" if gradient.abs().max() == 0 else "partly cut (detached)"
             yield (
                 f"the path from `{name}` to the loss is {how}: autograd says {got:.3e} where the loss changes by "
-                f"{slope:.3e}; look for "
+                f"{real:.3e}; look for "
                 "detach, no_grad, .data, .item or NumPy on the way"
             )
-
-
-def _slope(f: Callable[[float], float]) -> float:
-    return (f(1e-6) - f(-1e-6)) / 2e-6
-
-
-def _same(left: torch.Tensor, right: torch.Tensor) -> bool:
-    if left.shape != right.shape or not torch.equal(left.isnan(), right.isnan()):
-        return False
-    left, right = left.nan_to_num(), right.nan_to_num()
-    return bool((left - right).abs().max() <= CLOSE * (1 + left.abs().max()))
 
 
 def _near(left: float, right: float) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.evaluation.differences import Tensors, joint_error, tensor_error
 from quickstudy.evaluation.faults import find_faults, in_words
 from quickstudy.evaluation.probe import Probe
 from quickstudy.learners.base import Learner
@@ -30,7 +31,8 @@ class GradientReport:
         ok: no fault, and every gradient within the tolerance of its oracle.
         faults: each in one sentence: what is wrong, where, and the remedy.
         oracle: what the gradients were compared with.
-        errors: relative error by the name of the learned tensor, as in `learner.named_parameters()`.
+        errors: relative error by the name of the learned tensor, as in `learner.named_parameters()`. Where finite
+            differences found all tensors right together, each has that one error.
     """
 
     faults: Sequence[str]
@@ -56,7 +58,8 @@ def check_gradients(learner: Learner, task: Task, *, seed: int = 0) -> GradientR
 
     In float64, on the learner itself (a copy would hide a model that reads another one's parameters); its values,
     buffers and types are put back afterwards. The oracle of an exact gradient (and of a metric learner's) is finite
-    differences, of first order its definition (dL_query at phi_K), of Reptile theta - theta'.
+    differences, of first order its definition (dL_query at phi_K), of Reptile theta - theta'. Differences are taken
+    along all tensors together; only where these disagree, along one tensor after the other, to find which is wrong.
 
     Args:
         seed: draws the directions in which differences are taken.
@@ -92,31 +95,31 @@ def _compared(learner: Learner, task: Task) -> tuple[str, dict[str, float]]:
         and learner.gradient == "first_order"
     ):
         return "first order's definition", _distances(got, _first_order(learner, task, named))
-    scale = max((g.norm().item() for g in got.values()), default=0.0)
-    return "finite differences", {n: _finite_difference_error(learner, task, named[n], got[n], scale) for n in named}
+    return "finite differences", _by_differences(learner, task, named, got)
 
 
-def _finite_difference_error(
-    learner: Learner, task: Task, parameter: torch.Tensor, gradient: torch.Tensor, scale: float
-) -> float:
-    """The error along a random direction, relative to the slope there but to no less than a thousandth of the largest
-    gradient (a slope of nearly zero has no relative error); the smaller of two step sizes, as a kink may lie inside one.
+def _by_differences(learner: Learner, task: Task, named: Tensors, got: Tensors) -> dict[str, float]:
+    """A slope of nearly zero has no relative error, so errors are relative to a thousandth of the largest gradient at least.
+
+    All tensors together have to agree ten times better than one alone: their direction may be one in which an error is small.
     """
-    direction = torch.randn_like(parameter)
-    direction /= direction.norm().clamp(min=1e-12)
-    exact, errors = (gradient * direction).sum().item(), []
-    for size in (1e-4, 1e-5):
-        step = size * max(1.0, parameter.detach().norm().item() / parameter.numel() ** 0.5)
-        values = []
+    at = {name: parameter.detach().clone() for name, parameter in named.items()}
+    floor = 1e-3 * max((g.norm().item() for g in got.values()), default=0.0)
+
+    def value(moved: Tensors) -> float:
         with torch.no_grad():
-            before = parameter.clone()
-            for sign in (1, -1):
-                parameter.copy_(before + sign * step * direction)
-                values.append(learner([task]).item())
-            parameter.copy_(before)
-        estimate = (values[0] - values[1]) / (2 * step)
-        errors.append(abs(exact - estimate) / max(abs(exact), abs(estimate), 1e-3 * scale, 1e-12))
-    return min(errors)
+            try:
+                for name, tensor in moved.items():
+                    named[name].copy_(tensor)
+                return learner([task]).item()
+            finally:
+                for name in moved:
+                    named[name].copy_(at[name])
+
+    together = joint_error(value, at, got, floor=floor, tolerance=TOLERANCE / 10)
+    if together <= TOLERANCE / 10:
+        return dict.fromkeys(named, together)
+    return {name: tensor_error(value, at, got, name, floor=floor, tolerance=TOLERANCE) for name in named}
 
 
 def _reptile(learner: Reptile, task: Task) -> dict[str, torch.Tensor]:

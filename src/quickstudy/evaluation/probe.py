@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -15,6 +15,9 @@ from quickstudy.learners.gradient import GradientLearner
 from quickstudy.models.functional import Parameters, arguments, seeded
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.task import Task
+
+CLOSE = 1e-9
+"""Relative difference below which two float64 results count as the same."""
 
 
 class Probe:
@@ -61,13 +64,23 @@ class Probe:
 
 
 @contextmanager
-def nudged(parameter: torch.Tensor, nudge: torch.Tensor) -> Iterator[None]:
-    """A parameter with something added, inside the block."""
-    before = parameter.detach().clone()
+def nudged(parameters: Mapping[str, torch.Tensor], nudges: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Parameters with something added to some, inside the block."""
+    before = {name: parameters[name].detach().clone() for name in nudges}
     with torch.no_grad():
-        parameter.add_(nudge)
+        for name, nudge in nudges.items():
+            parameters[name].add_(nudge)
     try:
         yield
     finally:
         with torch.no_grad():
-            parameter.copy_(before)
+            for name, value in before.items():
+                parameters[name].copy_(value)
+
+
+def same(left: torch.Tensor, right: torch.Tensor) -> bool:
+    """Whether two outputs are equal to rounding."""
+    if left.shape != right.shape or not torch.equal(left.isnan(), right.isnan()):
+        return False
+    left, right = left.nan_to_num(), right.nan_to_num()
+    return bool((left - right).abs().max() <= CLOSE * (1 + left.abs().max()))
