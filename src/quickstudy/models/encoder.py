@@ -16,7 +16,7 @@ from quickstudy.models.cache import Cache, cache_file, fingerprint
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len", "last"]
 Memory = dict[str, torch.Tensor]
 """Embeddings by sentence, `(dim,)` each."""
-CHUNK = 32
+CHUNK = 16
 """Sentences in one call of the Transformer: small, so that sorting by length leaves little padding."""
 
 

@@ -16,6 +16,7 @@ from quickstudy.learners.base import Learner
 from quickstudy.learners.baselines.fine_tune import FineTune
 from quickstudy.models.encoder import Encoder
 from quickstudy.models.functional import seeded
+from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.targets import is_labels, numbered
 from quickstudy.tasks.task import Task
 
@@ -49,11 +50,19 @@ class JointTraining(FineTune):
         losses = []
         for task in tasks:
             with seeded(task.seed, self.model):
-                sums = [self._joint(batch) for batch in (task.support, task.query)]
+                sums = [self._joint(batch) for batch in self._examples(task)]
             losses.append(sum(value for value, _ in sums) / sum(weight for _, weight in sums))
         return torch.stack(losses).mean()
 
-    def _joint(self, batch):
+    def _examples(self, task: Task) -> Sequence[Batch]:
+        """Support and query; sentences in one batch, since an encoder that sorts them all by length pads far less."""
+        support, query = task.support, task.query
+        parts = (support.inputs, support.targets, query.inputs, query.targets)
+        if not (isinstance(self.model, Encoder) and all(isinstance(part, list) for part in parts)):
+            return support, query
+        return (replace(support, inputs=[*support.inputs, *query.inputs], targets=[*support.targets, *query.targets]),)
+
+    def _joint(self, batch: Batch):
         output = self._function({}, batch.inputs)
         if isinstance(self.model, Encoder) or is_labels(batch.targets):
             if not is_labels(batch.targets) or not self.classes:
