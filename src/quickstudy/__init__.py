@@ -21,8 +21,13 @@ _PUBLIC = {
     "Prototypical": "learners.prototypical",
     "Matching": "learners.matching",
     "Siamese": "learners.siamese",
+    "R2D2": "learners.r2d2",
+    "PriorHead": "learners.prior_head",
+    "Default": "learners.default",
     "Centroid": "learners.baselines.centroid",
     "LogisticProbe": "learners.baselines.logistic_probe",
+    "NearestNeighbours": "learners.baselines.nearest_neighbours",
+    "Ridge": "learners.baselines.ridge",
     "FineTune": "learners.baselines.fine_tune",
     "JointTraining": "learners.baselines.joint",
     "ZeroStep": "learners.baselines.zero_step",
@@ -60,11 +65,16 @@ if TYPE_CHECKING:
     from quickstudy.learners.baselines.fine_tune import FineTune as FineTune
     from quickstudy.learners.baselines.joint import JointTraining as JointTraining
     from quickstudy.learners.baselines.logistic_probe import LogisticProbe as LogisticProbe
+    from quickstudy.learners.baselines.nearest_neighbours import NearestNeighbours as NearestNeighbours
+    from quickstudy.learners.baselines.ridge import Ridge as Ridge
     from quickstudy.learners.baselines.zero_step import ZeroStep as ZeroStep
     from quickstudy.learners.cavia import CAVIA as CAVIA
+    from quickstudy.learners.default import Default as Default
     from quickstudy.learners.maml import MAML as MAML
     from quickstudy.learners.matching import Matching as Matching
+    from quickstudy.learners.prior_head import PriorHead as PriorHead
     from quickstudy.learners.prototypical import Prototypical as Prototypical
+    from quickstudy.learners.r2d2 import R2D2 as R2D2
     from quickstudy.learners.reptile import Reptile as Reptile
     from quickstudy.learners.siamese import Siamese as Siamese
     from quickstudy.runs.opening import load as load

@@ -183,10 +183,11 @@ def test_no_tasks_are_refused_in_words():
         (0.3, [Little(0.8)], 20, r"^A baseline wins: Little is \d+\.\d points better than Much \(95% interval .* to .*\)\.$"),
         (0.51, [Little(0.5, column=1)], 20, r"^Much is ahead of Little by .* points, but that is not certain \(95% .*\)\.$"),
         (0.4, [Little(0.5, column=1)], 20, r"^A baseline is ahead: Little leads Much by .* points, but that is not certain"),
+        (0.8, [Little(0.3)], 9, r"^Much is ahead of Little by .* points, but that is not certain \(95% .*; 9 tasks are few\)\.$"),
         (0.8, [Little(0.3)], 1, r"^Much is ahead by .* points, on a single task: that is no evidence yet\.$"),
         (0.8, [], 5, r"^Much was judged alone\.$"),
     ],
-    ids=["wins", "baseline wins", "ahead", "baseline ahead", "single task", "alone"],
+    ids=["wins", "baseline wins", "ahead", "baseline ahead", "few tasks", "single task", "alone"],
 )
 def test_the_verdict_says_which_one_wins_and_whether_that_is_certain(limit, baselines, count, said):
     result = evaluate(Much(limit), tasks(count), baselines=baselines)

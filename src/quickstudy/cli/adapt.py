@@ -1,46 +1,92 @@
-"""`quickstudy adapt MODEL --support my.csv --out clf`"""
+"""`quickstudy adapt [MODEL] --support my.csv --out clf`"""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from quickstudy.cli.warn import warn
+from quickstudy.errors import QuickstudyError
+
 
 def adapt(
-    model: Annotated[str, typer.Argument(help="A run, a Hugging Face model folder or id, or 'minilm'.")],
     support: Annotated[str, typer.Option(help="Labelled sentences (CSV, TSV, JSONL): a handful a label.")],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
-    names: Annotated[bool, typer.Option("--names", help="The labels are words: each one's name is one more example.")] = False,
+    model: Annotated[str, typer.Argument(help="A run, a Hugging Face model folder or id, or 'minilm'.")] = "minilm",
+    names: Annotated[
+        str, typer.Option(help="Whether the labels are words that say what they mean: auto (looks whether they do), yes or no.")
+    ] = "auto",
+    unlabelled: Annotated[Path | None, typer.Option(help="A text file of sentences without labels, one a line.")] = None,
+    more: Annotated[Path | None, typer.Option(help="A classifier whose sentences are learned again, with these.")] = None,
     text: Annotated[str, typer.Option(help="The column of the sentences.")] = "text",
     label: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
 ) -> None:
     """Learn these labels from a handful of sentences."""
     from quickstudy.cli.progress import progress_bar
-    from quickstudy.cli.resolve import resolve
+    from quickstudy.cli.resolve import resolve_for_adapting
+    from quickstudy.evaluation.cross_validation import embedded_once
     from quickstudy.evaluation.held_out import held_out_accuracy
     from quickstudy.folder import refuse_full
+    from quickstudy.models.encoder import Encoder
+    from quickstudy.models.legibility import unread
     from quickstudy.runs.card import card
     from quickstudy.tasks.batch import Batch
-    from quickstudy.tasks.names import with_names
+    from quickstudy.tasks.checkup import checkup, refuse_many_labels
     from quickstudy.tasks.table import Table
 
     refuse_full(out)
+    if names not in ("auto", "yes", "no"):
+        raise QuickstudyError(f"--names {names}: it is auto, yes or no")
     table = Table.read(support, text=text, label=label)
+    if more is not None:
+        table = _joined(table, more)
     table.require(classes=2, per_class=1)
+    refuse_many_labels(table)
+    learner = resolve_for_adapting(model, names=names, unlabelled=_sentences(unlabelled) if unlabelled else [])
+    encoder = getattr(learner, "model", None)
+    for warning in (*checkup(table).warnings, *(unread(encoder, table.texts) if isinstance(encoder, Encoder) else ())):
+        warn(f"{table.name}: {warning}")
     batch = Batch(table.texts, table.labels)
-    learner, name = resolve(model)
     begun = time.perf_counter()
-    with progress_bar() as show:
-        estimate = held_out_accuracy(learner, batch, names=names, progress=show)
-        adapted = learner.adapt(with_names(batch) if names else batch)
+    with progress_bar() as show, embedded_once(learner, batch, lambda done, of: show("reading the sentences", done, of)):
+        estimate = held_out_accuracy(learner, batch, progress=show)
+        adapted = learner.adapt(batch)
     seconds = time.perf_counter() - begun
-    adapted.save_pretrained(out, card=card(table, learner, model, estimate, out))
-    typer.echo(
-        f"{out}: learned {len(table.classes)} labels from {len(table)} sentences in {seconds:.1f} s with "
-        f"{type(learner).__name__} on {name}."
-    )
+    adapted.save_pretrained(out, card=card(table, adapted, learner, model, estimate, out))
+    how = next(iter(adapted.candidates), type(learner).__name__)
+    typer.echo(f"{out}: learned {len(table.classes)} labels from {len(table)} sentences in {seconds:.1f} s: {how} on {model}.")
     typer.echo(estimate.sentence())
     typer.echo(f'Next: quickstudy predict {out} "a sentence"')
+
+
+def _sentences(file: Path) -> list[str]:
+    from quickstudy.tasks.reading import lines
+
+    found = list(lines(file))
+    if not found:
+        raise QuickstudyError(f"--unlabelled {file}: it holds no sentence; give one a line, or leave it out")
+    return found
+
+
+def _joined(table: Any, classifier: Path) -> Any:
+    """The sentences that a classifier learned from, and then these."""
+    from quickstudy.learners.artefact import CONFIG, is_artefact, read_config
+    from quickstudy.tasks.batch import Batch
+    from quickstudy.tasks.names import are_names
+    from quickstudy.tasks.table import Table
+
+    if not is_artefact(classifier):
+        raise QuickstudyError(f"--more {classifier}: not a classifier; give a folder that `quickstudy adapt` wrote")
+    config = read_config(classifier)
+    if config.examples is None or config.classes is None:
+        raise QuickstudyError(f"{classifier} did not keep the sentences that it learned from; give all of them in --support")
+    if not all(0 <= target < len(config.classes) for target in config.examples.targets):
+        raise QuickstudyError(f"{classifier / CONFIG} was changed: it names a label that is not there; give all sentences in --support")
+    before = Batch(config.examples.texts, [str(config.classes[i]) for i in config.examples.targets])
+    kept = [i for i, is_name in enumerate(are_names(before)) if not is_name]
+    known = set(zip(table.texts, table.labels, strict=True))
+    old = [pair for pair in ((before.inputs[i], before.targets[i]) for i in kept) if pair not in known]
+    return Table([t for t, _ in old] + table.texts, [y for _, y in old] + table.labels, table.name)

@@ -58,9 +58,9 @@ def demo(
     _step(
         3,
         f"Learn {len(classes['test'])} new labels from {SHOTS} sentences each",
-        f"quickstudy adapt {run} --support {small} --out {clf} --names",
+        f"quickstudy adapt {run} --support {small} --out {clf}",
     )
-    adapt(str(run), support=str(small), out=clf, names=True)
+    adapt(str(small), clf, model=str(run))
 
     shown = " ".join(f'"{text}"' for text, _ in asked)
     _step(4, "Predict three sentences that it has not seen", f"quickstudy predict {clf} {shown}")

@@ -69,8 +69,9 @@ def evaluate(
         observed = Observed() if report else None
         result = judge(learner, tasks, baselines=standard, slow_baselines=slow, progress=show, observe=observed)
     typer.echo(render(result))
-    if not names and ranking(result)[0][0]["learner"] == "ZeroStep":
-        typer.echo("ZeroStep knows the label names, which the others were not given; --names gives them to every learner alike.")
+    best = ranking(result)[0][0]["learner"]
+    if not names and best in ("ZeroStep", "Default"):
+        typer.echo(f"{best} reads the label names, which the others were not given; --names gives them to every learner alike.")
     if (learned_from := _learned_from(model)) and isinstance(source, Table):
         result["leaks"] = leakage(learned_from, source.texts)
         typer.echo(leak_sentence(result["leaks"]))

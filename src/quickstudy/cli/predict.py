@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +24,7 @@ def predict(
 ) -> None:
     """Say which label each sentence has, and how probable that is."""
     from quickstudy.learners.artefact import load, read_config
+    from quickstudy.tasks.reading import lines
 
     if sentences and file:
         raise QuickstudyError("give sentences or --file, not both")
@@ -32,7 +32,7 @@ def predict(
     adapted = load(classifier)
     if adapted.classes is None:
         raise QuickstudyError(f"{classifier} has no labels to answer with; open it in Python with quickstudy.load")
-    asked = iter(sentences) if sentences else _lines(file)
+    asked = iter(sentences) if sentences else lines(file)
     empty = True
     while block := list(islice(asked, BLOCK)):
         empty = False
@@ -41,34 +41,23 @@ def predict(
         raise QuickstudyError(f"{file or 'standard input'} holds no sentence; give at least one")
 
 
-def _answer(adapted, sentences: Sequence[str], as_json: bool) -> None:
-    for sentence, row in zip(sentences, adapted.predict_proba(sentences).tolist(), strict=True):
-        best = max(range(len(row)), key=row.__getitem__)
+def _answer(adapted: Any, sentences: Sequence[str], as_json: bool) -> None:
+    with adapted.remember(sentences):  # for the answer, its familiarity and the nearest examples alike
+        rows, likeness = adapted.predict_proba(sentences).tolist(), adapted.likeness(sentences)
+    likeness = likeness or [None] * len(rows)  # a classifier that did not keep its examples
+    for sentence, row, like in zip(sentences, rows, likeness, strict=True):
+        ordered = sorted(range(len(row)), key=lambda i: -row[i])
+        label, probability = adapted.classes[ordered[0]], row[ordered[0]]
         if as_json:
-            ordered = sorted(range(len(row)), key=lambda i: -row[i])
-            answer = {
-                "text": sentence,
-                "label": adapted.classes[best],
-                "probability": row[best],
-                "probabilities": {str(adapted.classes[i]): row[i] for i in ordered},
-            }
+            answer = {"text": sentence, "label": label, "probability": probability}
+            if like is not None:
+                answer |= {
+                    "none": like.none,
+                    "nearest": [{"text": t, "label": adapted.classes[y], "similarity": s} for t, y, s in like.nearest],
+                }
+            answer["probabilities"] = {str(adapted.classes[i]): row[i] for i in ordered}
             typer.echo(json.dumps(answer, ensure_ascii=False))
+        elif like is not None and like.none:
+            typer.echo(f"none of the labels\t(nearest: {label}, {probability:.2f})\t{sentence}")
         else:
-            typer.echo(f"{adapted.classes[best]}\t{row[best]:.2f}\t{sentence}")
-
-
-def _lines(file: Path | None) -> Iterator[str]:
-    """The sentences of a file or of standard input; blank lines are skipped."""
-    name = str(file) if file else "standard input"
-    if file and not file.is_file():
-        raise QuickstudyError(f"{file} is not a file; give a text file with one sentence a line")
-    with open(file, "rb") if file else sys.stdin.buffer as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                sentence = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-            except UnicodeDecodeError as error:
-                raise QuickstudyError(
-                    f"{name}: line {number} is not UTF-8 (byte {error.start} of the line); save the file as UTF-8"
-                ) from None
-            if sentence:
-                yield sentence
+            typer.echo(f"{label}\t{probability:.2f}\t{sentence}")

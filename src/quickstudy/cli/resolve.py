@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
 
+DEFAULT_MODEL = "minilm"
 PRIORS = Path(__file__).parents[1] / "priors"
 
 
 def resolve(model: str) -> tuple[Learner, str]:
     """A learner for MODEL, and the name of the pretrained model below it.
 
-    In this order: a folder (a run; a Hugging Face model), a name in `priors/`, a packaged model, a hub id. A model
-    without a run has learned nothing yet, so a logistic probe on its features learns for it.
+    In this order: `default` (what `quickstudy adapt` does on minilm), a folder (a run; a Hugging Face model), a name in
+    `priors/`, a packaged model, a hub id. A model without a run has learned nothing yet, so a logistic probe on its
+    features learns for it.
     """
     from quickstudy.learners.artefact import is_artefact
     from quickstudy.learners.baselines.logistic_probe import LogisticProbe
     from quickstudy.models import load
     from quickstudy.runs.train import open_run
 
+    if model == "default":
+        from quickstudy.learners.default import Default
+
+        return Default(load(DEFAULT_MODEL)), DEFAULT_MODEL
     folder = Path(model).expanduser()
     if folder.is_dir() and is_artefact(folder):
         raise QuickstudyError(
@@ -37,3 +45,26 @@ def resolve(model: str) -> tuple[Learner, str]:
             f"{model} is a folder, but neither a run (recipe.yaml), an artefact nor a Hugging Face model (config.json)"
         )
     return LogisticProbe(load(model)), model
+
+
+def resolve_for_adapting(model: str, *, names: Any = "auto", unlabelled: Sequence[str] = ()) -> Learner:
+    """What `quickstudy adapt MODEL` learns with.
+
+    On a plain encoder, the head that cross-validation chooses (`Default`); a run that leaves its encoder as it is while
+    it learns a task is one candidate more, on its own encoder. Any other run learns as it was trained to.
+    """
+    from quickstudy.learners.default import Default
+    from quickstudy.models.encoder import Encoder
+
+    learner, _ = resolve(model)
+    encoder: Any = getattr(learner, "model", None)
+    if isinstance(learner, Default):
+        return Default(encoder, names=names, unlabelled=unlabelled)
+    if not (isinstance(encoder, Encoder) and learner.frozen_features):
+        if unlabelled:
+            raise QuickstudyError(f"--unlabelled: {type(learner).__name__} has no use for sentences without labels; leave it out")
+        if names != "auto":
+            raise QuickstudyError(f"--names: {type(learner).__name__} learns from sentences alone; leave it out")
+        return learner
+    trained = [learner] if any(True for _ in learner.parameters()) else []
+    return Default(encoder, names=names, unlabelled=unlabelled, others=trained)

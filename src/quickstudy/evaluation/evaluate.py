@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.evaluation.statistics import mean_interval, paired_bootstrap
+from quickstudy.evaluation.statistics import FEW, mean_interval, paired_bootstrap
 from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.models.encoder import Encoder, Memory
@@ -188,10 +188,14 @@ def verdict(result: dict[str, Any]) -> str:
         return f"{best['learner']} is ahead by {lead}, on a single task: that is no evidence yet."
     low, high = sorted(math.copysign(scale, comparison["difference"]) * end for end in comparison["ci95"])
     between = f"95% interval {low:{digits}} to {high:{digits}}{unit}"
+    tasks = min(row["count"] for row, its in rows if its is None or its is comparison)
+    if tasks < FEW:
+        between += f"; {tasks} tasks are few"
+    certain = low > 0 and tasks >= FEW
     if against is None:
-        if low > 0:
+        if certain:
             return f"{judged} wins: {lead} better than {rival}, the best baseline ({between})."
         return f"{judged} is ahead of {rival} by {lead}, but that is not certain ({between})."
-    if low > 0:
+    if certain:
         return f"A baseline wins: {rival} is {lead} better than {judged} ({between})."
     return f"A baseline is ahead: {rival} leads {judged} by {lead}, but that is not certain ({between})."

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from quickstudy.evaluation.cross_validation import cross_validate, embedded_once
 from quickstudy.evaluation.evaluate import Progress
 from quickstudy.learners.base import Learner
-from quickstudy.models.encoder import Encoder
 from quickstudy.tasks.batch import Batch
-from quickstudy.tasks.names import with_names
-
-FOLDS = 5
+from quickstudy.tasks.names import are_names
+from quickstudy.tasks.targets import classes_of
 
 
 @dataclass(frozen=True)
@@ -36,10 +33,10 @@ class Estimate:
         """Its 95% interval."""
         if not self.judged:
             return None
-        from scipy.stats import binomtest
-
-        ends = binomtest(self.correct, self.judged).proportion_ci(method="wilson")
-        return float(ends.low), float(ends.high)
+        count, z = self.judged, 1.959964
+        middle = (self.correct + z**2 / 2) / (count + z**2)
+        half = z / (count + z**2) * math.sqrt(self.correct * (count - self.correct) / count + z**2 / 4)
+        return max(0.0, middle - half), min(1.0, middle + half)
 
     def sentence(self) -> str:
         """The estimate in words, and what it does not cover."""
@@ -53,41 +50,22 @@ class Estimate:
         if self.unchecked:
             words += (
                 " Not checked, with a single example: "
-                f"{', '.join(self.unchecked[:5])}{', ...' if len(self.unchecked) > 5 else ''}."
+                f"{', '.join(map(str, self.unchecked[:5]))}{', ...' if len(self.unchecked) > 5 else ''}."
             )
         return words
 
 
-def held_out_accuracy(learner: Learner, batch: Batch, *, names: bool = False, progress: Progress | None = None) -> Estimate:
-    """Learns from all folds but one and judges on that one, in turn; labels with a single example only help to learn."""
-    counts = Counter(batch.targets)
-    alone = [label for label, count in counts.items() if count == 1]
-    judged = [i for i, label in enumerate(batch.targets) if counts[label] > 1]
-    if not judged:
-        return Estimate(0, 0, 0, alone)
-    from sklearn.model_selection import StratifiedKFold
+def held_out_accuracy(learner: Learner, batch: Batch, *, progress: Progress | None = None) -> Estimate:
+    """Learns from all folds but one and judges on that one, in turn; labels with a single example only help to learn.
 
-    labels = np.array([batch.targets[i] for i in judged])
-    folds = min(FOLDS, *(counts[label] for label in set(labels)))
-    correct = 0
-    with _remembered(learner, with_names(batch) if names else batch, progress):
-        for done, (_, test) in enumerate(StratifiedKFold(folds, shuffle=True, random_state=0).split(labels, labels), start=1):
-            held_out = {judged[i] for i in test}
-            rest = [i for i in range(len(batch)) if i not in held_out]
-            asked = batch.take(sorted(held_out))
-            learned = learner.adapt(with_names(batch.take(rest)) if names else batch.take(rest))
-            predicted = learned.predict(asked.inputs)
-            correct += sum(p == t for p, t in zip(predicted, asked.targets, strict=True))
-            if progress:
-                progress("checking on held-out sentences", done, folds)
-    return Estimate(correct, len(judged), folds, alone)
-
-
-def _remembered(learner: Learner, batch: Batch, progress: Progress | None):
-    from contextlib import nullcontext
-
-    model = getattr(learner, "model", None)
-    if not isinstance(model, Encoder) or not learner.frozen_features:
-        return nullcontext()
-    report = (lambda done, of: progress("reading the sentences", done, of)) if progress else None
-    return model.remember(model.memory(batch.inputs, progress=report))
+    A learner that chooses among candidates chooses anew in each fold, so what is judged took no part in the choice.
+    """
+    classes = classes_of(batch.targets)
+    reading = (lambda done, of: progress("reading the sentences", done, of)) if progress else None
+    checking = (lambda done, of: progress("checking on held-out sentences", done, of)) if progress else None
+    with embedded_once(learner, batch, reading):
+        found = cross_validate(learner, batch, classes, report=checking)
+    rows = set(found.rows) if found else set()
+    examples = [i for i, is_name in enumerate(are_names(batch)) if not is_name]
+    alone = [batch.targets[i] for i in examples if i not in rows]
+    return Estimate(int(found.right.sum()), len(rows), found.folds, alone) if found else Estimate(0, 0, 0, alone)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+FEW = 10
+"""With fewer tasks nothing is called certain: intervals from so few are too narrow."""
 Interval = list[float] | None
 """The ends of a 95% interval; None where a single task leaves none to compute."""
 

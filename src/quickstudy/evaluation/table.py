@@ -45,4 +45,6 @@ def _with_interval(mean: float, interval: list[float] | None, percent: bool, *, 
         sign = "+" if signed else ""
         return f"{100 * value:{sign}.1f}" if percent else f"{value:{sign}.4g}"
 
+    if interval and percent and not signed:  # a share is between none and all, whatever Student's t says
+        interval = [max(0.0, interval[0]), min(1.0, interval[1])]
     return shown(mean) + (f" ({shown(interval[0])} to {shown(interval[1])})" if interval else "")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from quickstudy.models.encoder import Encoder
+from quickstudy.models.examples import Examples, Likeness
 from quickstudy.models.functional import Parameters, seeded
 
 Call = Callable[[Parameters, Any], Any]
@@ -25,6 +27,12 @@ class Adapted:
         head: from embeddings to logits. None: the model's output is the answer.
         classes: what the logits stand for: labels or class indices. None: indices as the model numbers them.
         real: whether the task's targets are real values.
+        temperature: what logits are divided by before they become probabilities.
+        examples: what was learned from, where it is kept beside what was learned.
+
+    Attributes:
+        candidates: where this was chosen among several, the share of held-out examples that each had right (None: it
+            could not be measured), the chosen one first.
     """
 
     def __init__(
@@ -36,9 +44,13 @@ class Adapted:
         head: nn.Module | None = None,
         classes: Sequence[str] | Sequence[int] | None = None,
         real: bool = False,
+        temperature: float = 1.0,
+        examples: Examples | None = None,
     ):
         self.model, self.call, self.phi, self.head = model, call, phi or {}, head
         self.classes, self.real = list(classes) if classes is not None else None, real
+        self.temperature, self.examples = temperature, examples
+        self.candidates: dict[str, float | None] = {}
 
     @torch.no_grad()
     def logits(self, inputs: Any) -> torch.Tensor:
@@ -64,7 +76,23 @@ class Adapted:
 
     def predict_proba(self, inputs: Any) -> torch.Tensor:
         """Probabilities, `(examples, classes)`, in the order of `classes`."""
-        return self.logits(inputs).softmax(dim=-1)
+        return (self.logits(inputs) / self.temperature).softmax(dim=-1)
+
+    def likeness(self, inputs: Sequence[str]) -> list[Likeness] | None:
+        """What each sentence is like among those that were learned from; None where they were not kept."""
+        if self.examples is None or not isinstance(self.model, Encoder):
+            return None
+        return self.examples.like(self.model.embed(inputs))
+
+    @contextmanager
+    def remember(self, inputs: Sequence[str]) -> Iterator[None]:
+        """Inside, these sentences are encoded once, whatever is asked of them."""
+        if not isinstance(self.model, Encoder) or self.phi:
+            yield
+            return
+        distinct = list(dict.fromkeys(inputs))
+        with self.model.remember(dict(zip(distinct, self.model.embed(distinct), strict=True))):
+            yield
 
     def save_pretrained(self, folder: str | Path, *, card: str | None = None) -> None:
         """Writes what was learned as safetensors and JSON; `quickstudy.load(folder)` opens it.

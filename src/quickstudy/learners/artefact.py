@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,11 +21,22 @@ from quickstudy.learners.adapted import Adapted
 from quickstudy.models import heads
 from quickstudy.models.adapters import is_adapter, load_adapter, save_adapter
 from quickstudy.models.encoder import Encoder
+from quickstudy.models.examples import Examples
 from quickstudy.models.functional import Functional, Parameters
 from quickstudy.models.loading import load as load_model
 
 CONFIG = "quickstudy.json"
 _TRANSFORMER = "module."  # where an Encoder keeps its Transformer
+
+
+class ExampleSentences(BaseModel):
+    """The sentences that were learned from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    texts: list[str] = Field(description="the sentences")
+    targets: list[int] = Field(description="the number of each one's class")
+    none_below: float | None = Field(description="the familiarity below which a sentence fits no label; null: unknown")
 
 
 class Artefact(BaseModel):
@@ -38,6 +50,8 @@ class Artefact(BaseModel):
     head: Literal["LinearHead", "AttentionHead", "SimilarityHead"] | None = Field(description="the class of the head")
     classes: list[str] | list[int] | None = Field(description="what the logits stand for")
     real: bool = Field(description="whether the answers are real values")
+    temperature: float = Field(1.0, gt=0, description="what logits are divided by before they become probabilities")
+    examples: ExampleSentences | None = Field(None, description="what was learned from; its embeddings are in a file")
     files: dict[str, str] = Field(description="SHA-256 of each file beside this one")
 
 
@@ -64,6 +78,8 @@ def save(adapted: Adapted, folder: Path, *, card: str | None = None) -> None:
             _write(rest, new / "weights.safetensors")
         if adapted.head is not None:
             _write(adapted.head.state_dict(), new / "head.safetensors")
+        if adapted.examples is not None:
+            _write({"embeddings": adapted.examples.embeddings}, new / "examples.safetensors")
         if spec and not lora:
             spec = {key: value for key, value in spec.items() if key != "lora"}
         files = {str(path.relative_to(new)): _sha256(path) for path in sorted(new.rglob("*.safetensors"))}
@@ -74,6 +90,8 @@ def save(adapted: Adapted, folder: Path, *, card: str | None = None) -> None:
             head=type(adapted.head).__name__ if adapted.head is not None else None,  # type: ignore[arg-type]
             classes=adapted.classes,  # type: ignore[arg-type]
             real=adapted.real,
+            temperature=adapted.temperature,
+            examples=_sentences(adapted.examples) if adapted.examples is not None else None,
             files=files,
         )
         (new / CONFIG).write_text(json.dumps(config.model_dump(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -149,12 +167,50 @@ def _opened(folder: Path, config: Artefact, model: nn.Module | None) -> Adapted:
                 own[name].copy_(value)
         phi = {}
     head = _head(config.head, load_file(folder / "head.safetensors")) if config.head else None
-    return Adapted(model, Functional(model), phi=phi, head=head, classes=config.classes, real=config.real)
+    examples = _examples(folder, config.examples, len(config.classes or ())) if config.examples else None
+    if isinstance(model, Encoder):
+        _require_dimension(folder, model, head, examples)
+    return Adapted(
+        model,
+        Functional(model),
+        phi=phi,
+        head=head,
+        classes=config.classes,
+        real=config.real,
+        temperature=config.temperature,
+        examples=examples,
+    )
+
+
+def _require_dimension(folder: Path, encoder: Encoder, head: nn.Module | None, examples: Examples | None) -> None:
+    tensors = dict(head.named_buffers()) if head is not None else {}
+    learned = [tensors.get("embeddings", tensors.get("weight")), examples.embeddings if examples else None]
+    sizes = {tensor.shape[-1] for tensor in learned if tensor is not None} - {encoder.dim}
+    if sizes:
+        raise QuickstudyError(
+            f"{folder} was learned on embeddings of {sizes.pop()} numbers and {encoder.spec.get('name')} gives {encoder.dim}: "
+            "it belongs to another encoder; learn again on this one with `quickstudy adapt`"
+        )
 
 
 def _head(name: str, tensors: dict[str, torch.Tensor]) -> nn.Module:
     head = {"LinearHead": heads.LinearHead, "AttentionHead": heads.AttentionHead, "SimilarityHead": heads.SimilarityHead}[name]
     return head(**tensors)
+
+
+def _sentences(examples: Examples) -> ExampleSentences:
+    known = examples.none_below if math.isfinite(examples.none_below) else None
+    return ExampleSentences(texts=list(examples.texts), targets=examples.targets.tolist(), none_below=known)
+
+
+def _examples(folder: Path, stored: ExampleSentences, classes: int) -> Examples:
+    embeddings = load_file(folder / "examples.safetensors")["embeddings"]
+    if not len(embeddings) == len(stored.texts) == len(stored.targets):
+        raise KeyError(f"{len(embeddings)} embeddings of {len(stored.texts)} examples with {len(stored.targets)} targets")
+    if not all(0 <= target < classes for target in stored.targets):
+        raise KeyError(f"an example of a class that is none of the {classes}")
+    none_below = -math.inf if stored.none_below is None else stored.none_below
+    return Examples(stored.texts, torch.tensor(stored.targets), embeddings, none_below)
 
 
 def _moved(adapted: Adapted) -> Parameters:

@@ -64,11 +64,14 @@ class MetricLearner(Learner):
         """Embeds the support and keeps what the head needs of it."""
         (support,), classes = number(support)
         with seeded(support.seed, self.model):
-            embeddings = (
-                self.model.embed(support.inputs) if isinstance(self.model, Encoder) else self._function({}, support.inputs)
-            )
+            embeddings = self.embed(support.inputs)
         head = self.head(embeddings, support.targets.to(embeddings.device))
         return Adapted(self.model, self._function, head=head, classes=classes)
+
+    def embed(self, inputs: Any) -> torch.Tensor:
+        """Embeddings `(examples, dim)` without a graph; an encoder looks up those that it remembers."""
+        with torch.no_grad():
+            return self.model.embed(inputs) if isinstance(self.model, Encoder) else self._function({}, inputs)
 
     def _embeddings(self, pairs: Sequence[Sequence[Batch]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Embeddings of support and query of each task.

@@ -25,6 +25,8 @@ def baselines_for(
     """
     from quickstudy.learners.baselines.centroid import Centroid
     from quickstudy.learners.baselines.logistic_probe import LogisticProbe
+    from quickstudy.learners.baselines.nearest_neighbours import NearestNeighbours
+    from quickstudy.learners.baselines.ridge import Ridge
     from quickstudy.learners.baselines.zero_step import ZeroStep
     from quickstudy.models import load
 
@@ -39,7 +41,7 @@ def baselines_for(
         plain = build_model(whole, adapters=False)
     else:
         whole, plain = None, load(name)
-    kinds = (Centroid, LogisticProbe, ZeroStep) if hasattr(plain, "dim") else (ZeroStep,)
+    kinds = (Centroid, LogisticProbe, Ridge, NearestNeighbours, ZeroStep) if hasattr(plain, "dim") else (ZeroStep,)
     standard: list[Learner] = [kind(plain) for kind in kinds if type(learner) is not kind]
     if which == "standard":
         return standard, []

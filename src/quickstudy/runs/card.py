@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from quickstudy import __version__
 from quickstudy.evaluation.held_out import Estimate
+from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.tasks.table import Table
 
 
-def card(table: Table, learner: Learner, model: str, estimate: Estimate, folder: Path) -> str:
+def card(table: Table, adapted: Adapted, learner: Learner, model: str, estimate: Estimate, folder: Path) -> str:
     """What was learned, from what, how well, and how to use it: Markdown with the front matter of a model card."""
     accuracy = f"\n  accuracy: {estimate.accuracy:.4f}" if estimate.accuracy is not None else ""
+    how = next(iter(adapted.candidates), type(learner).__name__)
+    compared = "".join(
+        f"\n| {name} | {'' if share is None else format(100 * share, '.1f')} |" for name, share in adapted.candidates.items()
+    )
+    chosen = f"\n\nChosen among these (accuracy on held-out sentences):\n\n| candidate | percent |\n| --- | --- |{compared}"
+    fits_none = (
+        "A sentence that is like none of them is answered with none of the labels."
+        if adapted.examples is not None and math.isfinite(adapted.examples.none_below)
+        else "It always answers with one of its labels."
+    )
     rows = "\n".join(f"| {label} | {table.counts[label]} |" for label in table.classes)
     return f"""---
 library_name: quickstudy
@@ -25,12 +37,13 @@ quickstudy:
 
 # {folder.name}
 
-A text classifier for {len(table.classes)} labels, learned from {len(table)} sentences by {type(learner).__name__} on `{model}`.
+A text classifier for {len(table.classes)} labels, learned from {len(table)} sentences by {how} on `{model}`.
+The folder keeps those sentences: treat it as you treat them.
 
 ## How good it is
 
 {estimate.sentence()}
-Sentences of another kind than those it learned from can be harder. It always answers with one of its labels.
+Sentences of another kind than those it learned from can be harder. {fits_none}{chosen if len(adapted.candidates) > 1 else ""}
 
 ## What it was trained on
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
-from itertools import chain
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +68,29 @@ def checked(text: Any, label: Any, where: str) -> tuple[str, str]:
     return text, label
 
 
-def require_columns(columns: Sequence[str], found: Sequence[str], where: str) -> None:
-    """Raises QuickstudyError, naming the columns found, where one of `columns` is not among them."""
+def require_columns(columns: Sequence[str], found: Sequence[str], where: str, rows: Iterable[Mapping[str, Any]] = ()) -> None:
+    """Raises QuickstudyError, naming the columns found, where one of `columns` is not among them.
+
+    Args:
+        columns: the texts' and the labels'.
+        rows: a few, to see which columns could be the texts'.
+    """
     for column in columns:
         if column not in found:
             names = ", ".join(repr(name[:40]) for name in found) or "none"
-            raise QuickstudyError(f"{where}: no column {column!r} (found: {names}); say which are yours with --text and --label")
+            what = f"{where}: no column {column!r} (found: {names})"
+            if column == columns[0] and set(columns[1:]) <= set(found):  # the label's is there, so it is about the text alone
+                likely = [repr(name[:40]) for name in _of_sentences(list(rows)) if name not in columns]
+                if len(likely) > 1:
+                    several = f"{', '.join(likely[:-1])} and {likely[-1]}"
+                    raise QuickstudyError(f"{what}; {several} could each be the sentences: say which with --text")
+            raise QuickstudyError(f"{what}; say which are yours with --text and --label")
+
+
+def _of_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns that hold more than one word in most of these rows."""
+    words = Counter(name for row in rows for name, value in row.items() if isinstance(value, str) and len(value.split()) > 1)
+    return [name for name in (rows[0] if rows else ()) if 2 * words[name] > len(rows)]
 
 
 def _string(value: Any, column: str, where: str) -> str:
@@ -136,7 +156,7 @@ def _json_lines(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[
         if not isinstance(record, dict):
             kind = type(record).__name__
             raise QuickstudyError(f"{where}: a JSON {kind} where an object is due; write one object a line")
-        require_columns(columns, list(record), where)
+        require_columns(columns, list(record), where, [record])
         yield number, record
     if empty:
         raise _empty(path)
@@ -163,13 +183,20 @@ def _delimited(path: Path, columns: Sequence[str], delimiter: str | None) -> Ite
             break
         if not header:
             header = [name.strip() for name in row]
-            require_columns(columns, header, where)
+            require_columns(columns, header, where, _peeked(reader, header) if not set(columns) <= set(header) else ())
         elif any(field.strip() for field in row):
             yield number, _record(header, row, columns, where)
             empty = False
         number = before + 1 + reader.line_num
     if empty:
         raise QuickstudyError(f"{path} has a header and no rows; each row needs a text and a label")
+
+
+def _peeked(reader: Iterator[list[str]], header: list[str]) -> list[dict[str, str]]:
+    """The first rows, of a file that is not going to be read: what is wrong with them does not matter."""
+    with suppress(csv.Error, QuickstudyError):
+        return [dict(zip(header, row, strict=False)) for row in islice(reader, 20) if row]
+    return []
 
 
 def _record(header: list[str], row: list[str], columns: Sequence[str], where: str) -> dict[str, Any]:
@@ -181,3 +208,24 @@ def _record(header: list[str], row: list[str], columns: Sequence[str], where: st
         counts = f"{len(row)}; the header has {len(header)}"
         raise QuickstudyError(f"{where}: too many columns ({counts}); put a text that holds the separator in double quotes")
     return dict(zip(header, row, strict=False))
+
+
+def lines(file: Path | None) -> Iterator[str]:
+    """The sentences of a text file, one a line, or of standard input; blank lines are skipped.
+
+    Raises:
+        QuickstudyError: no such file, or a line that is not UTF-8.
+    """
+    name = str(file) if file else "standard input"
+    if file and not file.is_file():
+        raise QuickstudyError(f"{file} is not a file; give a text file with one sentence a line")
+    with open(file, "rb") if file else sys.stdin.buffer as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                sentence = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError as error:
+                raise QuickstudyError(
+                    f"{name}: line {number} is not UTF-8 (byte {error.start} of the line); save the file as UTF-8"
+                ) from None
+            if sentence:
+                yield sentence

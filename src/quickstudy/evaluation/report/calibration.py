@@ -49,9 +49,11 @@ def calibration(asked: Iterable[Asked], *, bins: int = BINS) -> Calibration | No
         for truth, answer, confidence in zip(task.truth, task.answers, task.confidences, strict=True)
         if np.isfinite(confidence)
     ]
-    if not pairs:
-        return None
-    confidence, right = np.array(pairs, dtype=float).T
+    return reliability(*np.array(pairs, dtype=float).T, bins=bins) if pairs else None
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray, *, bins: int = BINS) -> Calibration:
+    """The bins and the errors of answers with these probabilities, right (1) or wrong (0)."""
     place = np.clip((confidence * bins).astype(int), 0, bins - 1)  # a probability of exactly 1 is in the last bin
     found = [
         Bin(
@@ -64,5 +66,5 @@ def calibration(asked: Iterable[Asked], *, bins: int = BINS) -> Calibration | No
         for k in range(bins)
         if (place == k).any()
     ]
-    error = sum(part.count * abs(part.confidence - part.accuracy) for part in found) / len(pairs)
+    error = sum(part.count * abs(part.confidence - part.accuracy) for part in found) / len(right)
     return Calibration(found, float(error), float(confidence.mean() - right.mean()))

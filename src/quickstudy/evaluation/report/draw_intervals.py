@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 from quickstudy.evaluation.report import words
 from quickstudy.evaluation.report.svg import Scale, around, figure, line, mark, text, ticks
-from quickstudy.evaluation.statistics import Interval
+from quickstudy.evaluation.statistics import FEW, Interval
 
 ROW = 46
 LONGEST = 24
-FEW = 10
-"""Below so many tasks a bootstrap interval is too narrow to call anything certain."""
 
 
 @dataclass(frozen=True)

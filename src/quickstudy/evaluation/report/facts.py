@@ -7,8 +7,9 @@ from typing import Any
 
 from quickstudy.evaluation.evaluate import LOWER_IS_BETTER, ranking
 from quickstudy.evaluation.report import words
-from quickstudy.evaluation.report.draw_intervals import FEW, certain
+from quickstudy.evaluation.report.draw_intervals import certain
 from quickstudy.evaluation.report.observed import Observed
+from quickstudy.evaluation.statistics import FEW
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 
-import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from quickstudy.learners.metric import MetricLearner
 from quickstudy.models.heads import LinearHead
+from quickstudy.models.softmax_regression import fit
 
 GRID = (1.0, 10.0, 100.0, 1000.0)
 """Inverse strengths of the penalty that cross-validation chooses from; embeddings of unit length need weak ones."""
@@ -20,7 +20,9 @@ UNCHECKED = 100.0
 
 
 class LogisticProbe(MetricLearner):
-    """scikit-learn's logistic regression on the model's embeddings; C by cross-validation on the support.
+    """Softmax regression with an L2 penalty on the model's embeddings; C by cross-validation on the support.
+
+    The same optimum as scikit-learn's `LogisticRegression(C, fit_intercept=False)`, which takes far longer on many classes.
 
     Args:
         C: a fixed inverse strength in place of cross-validation.
@@ -36,45 +38,27 @@ class LogisticProbe(MetricLearner):
 
     def head(self, embeddings: torch.Tensor, targets: torch.Tensor) -> nn.Module:
         """The fitted regression as a linear head."""
-        features, classes = embeddings.double().cpu().numpy(), targets.cpu().numpy()
-        ways = int(classes.max()) + 1
-        if ways == 1:
-            return LinearHead(embeddings.new_zeros(1, embeddings.shape[1]), embeddings.new_zeros(1))
-        weight, bias = _fitted(features, classes, self.C or _chosen(features, classes))
-        if ways == 2:  # scikit-learn keeps one row for two classes: the log-odds of the second
-            weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
-        return LinearHead(torch.as_tensor(weight).to(embeddings), torch.as_tensor(bias).to(embeddings))
+        ways = int(targets.max()) + 1
+        weight = _fitted(embeddings, targets, ways, self.C or _chosen(embeddings, targets, ways))
+        return LinearHead(weight, weight.new_zeros(ways))
 
 
-def _fitted(features: np.ndarray, classes: np.ndarray, C: float) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.linear_model import LogisticRegression
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a path that stops at max_iter is a fit all the same
-        model = LogisticRegression(C=C, max_iter=300, tol=1e-3).fit(features, classes)
-    return model.coef_, model.intercept_
+def _fitted(embeddings: torch.Tensor, targets: torch.Tensor, ways: int, C: float) -> torch.Tensor:
+    zero = embeddings.new_zeros(ways, embeddings.shape[1])
+    return fit(embeddings, targets, zero, weights=torch.ones_like(embeddings[:, 0]), scale=1.0, pull=1 / (C * len(embeddings)))
 
 
-def _chosen(features: np.ndarray, classes: np.ndarray) -> float:
+def _chosen(embeddings: torch.Tensor, targets: torch.Tensor, ways: int) -> float:
     """The C of the grid with the best held-out log-likelihood, over as many folds as the rarest class allows, up to 5."""
     from sklearn.model_selection import StratifiedKFold
 
-    folds = min(5, *Counter(classes.tolist()).values())
+    folds = min(5, *Counter(targets.tolist()).values())
     if folds < 2:
         return UNCHECKED
-    splits = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(features, classes))
-    scores = []
-    for C in GRID:
-        held_out = [_log_likelihood(features, classes, train, test, C) for train, test in splits]
-        scores.append(float(np.concatenate(held_out).mean()))
-    return GRID[int(np.argmax(scores))]
-
-
-def _log_likelihood(features: np.ndarray, classes: np.ndarray, train: np.ndarray, test: np.ndarray, C: float) -> np.ndarray:
-    from scipy.special import log_softmax
-
-    weight, bias = _fitted(features[train], classes[train], C)
-    logits = features[test] @ weight.T + bias
-    if logits.shape[1] == 1:
-        logits = np.concatenate([-logits, logits], axis=1) / 2
-    return log_softmax(logits, axis=1)[np.arange(len(test)), classes[test]]
+    classes = targets.cpu().numpy()
+    losses = dict.fromkeys(GRID, 0.0)
+    for train, test in StratifiedKFold(folds, shuffle=True, random_state=0).split(classes, classes):
+        for C in GRID:
+            weight = _fitted(embeddings[train], targets[train], ways, C)
+            losses[C] += float(F.cross_entropy(embeddings[test] @ weight.T, targets[test], reduction="sum"))
+    return min(losses, key=losses.__getitem__)

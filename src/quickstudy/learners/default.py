@@ -1,0 +1,177 @@
+"""What `quickstudy adapt` does unless told otherwise: the head that cross-validation chooses, calibrated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.evaluation.cross_validation import HeldOut, cross_validate, embedded_once
+from quickstudy.learners.adapted import Adapted
+from quickstudy.learners.base import Learner
+from quickstudy.learners.baselines.centroid import Centroid
+from quickstudy.learners.baselines.nearest_neighbours import NearestNeighbours
+from quickstudy.learners.baselines.ridge import Ridge
+from quickstudy.learners.metric import MetricLearner
+from quickstudy.learners.prior_head import Prior, PriorHead
+from quickstudy.models.examples import Examples, threshold
+from quickstudy.models.threads import one_thread
+from quickstudy.tasks.batch import Batch
+from quickstudy.tasks.names import are_names, is_word, readable, with_names
+from quickstudy.tasks.targets import is_labels, number
+
+Names = Literal["auto", "yes", "no"]
+WITHOUT = " without names"
+BELIEF = 4.0
+"""The odds that labels which are words name their classes, before any example is seen."""
+MARGIN = 2.0
+"""Standard errors by which a candidate must beat the first one: few examples choose badly, many tasks chose the first."""
+
+
+class Default(Learner):
+    """Chooses among heads on frozen embeddings by cross-validation on the support, and calibrates the chosen one.
+
+    Candidates: the prior head, the same without class names, the nearest class mean, ridge regression, logistic
+    regression with two penalties, a vote of the nearest examples, and whatever else is given. The prior head comes
+    first; another takes its place if it is better on the same held-out examples by more than two standard errors.
+
+    Args:
+        model: an encoder.
+        names: whether the labels are words that say what they mean; "auto" looks whether they tell the examples apart.
+        unlabelled: sentences without labels, for the prior head.
+        others: further candidates, such as a meta-trained learner.
+        prior: of the prior head; by default the one that comes with quickstudy.
+    """
+
+    kinds = ("classify",)
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        names: Names = "auto",
+        unlabelled: Sequence[str] = (),
+        others: Sequence[Learner] = (),
+        prior: Prior | None = None,
+    ):
+        super().__init__()
+        if names not in ("auto", "yes", "no"):
+            raise QuickstudyError(f"names={names!r} is not known; it is 'auto', 'yes' or 'no'")
+        self.model = model
+        self.names = names
+        self.favourite = PriorHead(model, prior=prior, unlabelled=unlabelled)
+        self.candidates: dict[str, Learner] = {
+            "prior head": self.favourite,
+            "nearest class mean": Centroid(model),
+            "ridge regression": Ridge(model),
+            "logistic regression, C=10": PriorHead(model, prior=Prior.logistic(10)),
+            "logistic regression, C=100": PriorHead(model, prior=Prior.logistic(100)),
+            "nearest examples": NearestNeighbours(model),
+            **{f"{type(learner).__name__}, as trained": learner for learner in others},
+        }
+        self.frozen_features = all(learner.frozen_features for learner in others)
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Nothing is meta-learned here; the prior of the prior head was, before."""
+        return iter(())
+
+    @torch.no_grad()
+    def adapt(self, support: Batch) -> Adapted:
+        """Learns the labels with the best candidate."""
+        named = self._named(support)
+        (numbered,), classes = number(named)
+        models = {id(learner.model): learner for learner in self.candidates.values()}  # each encodes the sentences once
+        with ExitStack() as stack:
+            for learner in models.values():
+                stack.enter_context(embedded_once(learner, named))
+            stack.enter_context(one_thread())
+            supports = dict.fromkeys(self.candidates, named)
+            if len(named) > len(support):
+                supports[f"prior head{WITHOUT}"] = support
+            held_out = {title: cross_validate(self._learner(title), batch, classes) for title, batch in supports.items()}
+            title = best(held_out)
+            learned = self._learner(title).adapt(supports[title])
+            learned.temperature = temperature(held_out[title])
+            accuracies = {name: float(found.right.mean()) for name, found in held_out.items() if found}
+            learned.candidates = {title: accuracies.get(title), **accuracies}
+            if is_labels(support.inputs):
+                learned.examples = self._examples(named, numbered.targets, held_out[title])
+        return learned
+
+    def _named(self, support: Batch) -> Batch:
+        """The support with class names as examples, where they are to be had and are not there yet."""
+        if self.names == "no" or any(are_names(support)) or not (is_labels(support.targets) and is_labels(support.inputs)):
+            return support
+        named = with_names(support)
+        return named if self.names == "yes" or names_tell(self.favourite, support) else support
+
+    def _learner(self, title: str) -> Learner:
+        return self.candidates[title.removesuffix(WITHOUT)]
+
+    def _examples(self, support: Batch, targets: torch.Tensor, held_out: HeldOut | None) -> Examples:
+        """The support, and how familiar a sentence must look to fit any label."""
+        embeddings = F.normalize(self.favourite.embed(support.inputs), dim=1)
+        examples = Examples(support.inputs, targets.to(embeddings.device), embeddings)
+        if held_out is None:
+            return examples
+        seen = []
+        for fold in range(held_out.folds):
+            asked = [row for row, its in zip(held_out.rows, held_out.fold, strict=True) if its == fold]
+            rest = sorted(set(range(len(support))) - set(asked))
+            part = Examples([support.inputs[i] for i in rest], examples.targets[rest], embeddings[rest])
+            seen.append(part.familiarity(embeddings[asked]))
+        return replace(examples, none_below=threshold(torch.cat(seen).cpu().numpy()))
+
+
+def best(held_out: Mapping[str, HeldOut | None]) -> str:
+    """The candidate to take: the first, unless another is better by more than two standard errors of the paired difference."""
+    favourite, first = next(iter(held_out.items()))
+    if first is None:
+        return favourite
+    gains: dict[str, float] = {}
+    for title, found in held_out.items():
+        difference = found.right.astype(float) - first.right if found else first.right * 0.0
+        error = difference.std() / math.sqrt(len(difference))
+        if difference.mean() > MARGIN * error and difference.mean() > 0:
+            gains[title] = float(difference.mean())
+    return max(gains, key=gains.__getitem__, default=favourite)
+
+
+def temperature(held_out: HeldOut | None) -> float:
+    """What to divide logits by so that probabilities fit the held-out answers (Guo et al. 2017, section 4.2); 1 if unknown."""
+    if held_out is None:
+        return 1.0
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_t: float) -> float:
+        value = F.cross_entropy(held_out.logits.double() / math.exp(log_t), held_out.targets)
+        return float(value) + log_t**2 / len(held_out.rows)  # a handful of right answers must not make it certain of all
+
+    found: Any = minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded")
+    return math.exp(float(found.x))
+
+
+def names_tell(learner: MetricLearner, support: Batch) -> bool:
+    """Whether labels are words that mean something to the model, judged by how many examples are nearest to their name.
+
+    Words are believed four to one beforehand; then by the odds of so many right under any accuracy above chance (a
+    uniform prior) against chance.
+    """
+    from scipy.special import betaincc, binom
+
+    (numbered,), classes = number(support)
+    if not all(is_word(str(name)) for name in classes):
+        return False
+    names = F.normalize(learner.embed([readable(str(name)) for name in classes]), dim=1)
+    nearest = (F.normalize(learner.embed(support.inputs), dim=1) @ names.T).argmax(dim=1).cpu()
+    count, right, chance = len(support), int((nearest == numbered.targets).sum()), 1 / len(classes)
+    telling = betaincc(right + 1, count - right + 1, chance) / ((count + 1) * (1 - chance))
+    guessing = binom(count, right) * chance**right * (1 - chance) ** (count - right)
+    return bool(BELIEF * telling > guessing)
