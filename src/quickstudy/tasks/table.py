@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,8 +65,11 @@ class Table:
             from quickstudy.tasks.named import named  # which makes tables itself
 
             return named(source)
-        found = [(sentence, its_label) for _, sentence, its_label in reading.rows(source, text=text, label=label)]
-        return cls([sentence for sentence, _ in found], [its_label for _, its_label in found], Path(source).name)
+        texts, labels = [], []
+        for _, sentence, its_label in reading.rows(source, text=text, label=label):
+            texts.append(sentence)
+            labels.append(sys.intern(its_label))  # a million rows hold a few hundred labels
+        return cls(texts, labels, Path(source).name)
 
     @property
     def classes(self) -> list[str]:
