@@ -218,6 +218,8 @@ def tokenized(encoder: Any, batch: Batch) -> Batch:
 
 def test_an_encoder_reads_what_the_tokenizer_made(text):
     learner, task = text.learner(), text.task()
+    if hasattr(learner, "names") and isinstance(learner.names, str):
+        learner.names = "no"  # names are sentences: they cannot join what the tokenizer has made already
     support, query = tokenized(learner.model, task.support), tokenized(learner.model, task.query)
     expected = learner.adapt(task.support).logits(task.query.inputs)
     assert_close(learner.adapt(support).logits(query.inputs), expected)

@@ -91,7 +91,8 @@ def test_good_input_goes_all_the_way(folder, capsys):
     assert run(["evaluate", "minilm", "--data", "good.csv", *evaluation]) == 0
     result = json.loads((folder / "out.json").read_text())
     assert set(result["episodes"]) == {"hash", "ways", "shots", "queries", "seed"}
-    assert {row["learner"] for row in result["results"]} == {"LogisticProbe", "Centroid", "ZeroStep"}
+    learners = {row["learner"] for row in result["results"]}
+    assert learners == {"LogisticProbe", "Centroid", "Ridge", "NearestNeighbours", "ZeroStep"}
     assert run(["adapt", "minilm", "--support", "good.csv", "--out", "clf"]) == 0
     capsys.readouterr()
     assert run(["predict", "clf", "they stole my card", "the package has not come"]) == 0

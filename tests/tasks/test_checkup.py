@@ -3,7 +3,7 @@
 import pytest
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.tasks.checkup import checkup
+from quickstudy.tasks.checkup import MOST_LABELS, checkup, refuse_many_labels
 from quickstudy.tasks.named import named
 from quickstudy.tasks.table import Table
 
@@ -39,6 +39,7 @@ def test_a_good_table():
         ([("a b", "Arri-val"), ("c d", "Arri-val")], "lookalikes", [["Arri-val", "arrival"]], "look like one; if they are"),
         ([("a b", "lonely")], "rare", ["lonely"], "'lonely' has a single sentence"),
         ([(f"a b {i}", "arrival") for i in range(18)], "imbalance", 10.0, "'arrival' has 10 times the sentences of 'swallowed'"),
+        ([(f"{i}", "arrival") for i in range(5)], "wordless", 5, "5 of 9 texts have no letter in them"),
         ([("word " * 201, "arrival")], "long", 1, "1 text of more than 200 words may be cut"),
     ],
 )
@@ -79,3 +80,19 @@ def test_one_label_and_no_rows():
     assert checkup(_table(*GOOD[:2])).advice == ["There is only one label, 'arrival': add sentences of another."]
     with pytest.raises(QuickstudyError, match=r"my.csv has no rows"):
         checkup(_table())
+
+
+def test_a_few_texts_without_letters_are_no_matter():
+    found = checkup(_table(*GOOD, *((f"{i} ?", "arrival") for i in range(4))))
+    assert (found.wordless, found.warnings) == (4, [])
+
+
+def test_texts_of_any_script_have_letters():
+    assert checkup(_table(("我的卡丢了", "card"), ("카드 분실", "card"), ("42", "card"), ("ok", "yes"))).wordless == 1
+
+
+def test_so_many_labels_are_no_labels():
+    many = [(f"sentence {i}", f"label {i}") for i in range(MOST_LABELS + 1)]
+    refuse_many_labels(_table(*many[:-1]))
+    with pytest.raises(QuickstudyError, match=r"my.csv has 10,001 different labels for 10,001 sentences.*10,000.*--label"):
+        refuse_many_labels(_table(*many))

@@ -84,7 +84,7 @@ def _joined(table: Any, classifier: Path) -> Any:
     if config.examples is None or config.classes is None:
         raise QuickstudyError(f"{classifier} did not keep the sentences that it learned from; give all of them in --support")
     if not all(0 <= target < len(config.classes) for target in config.examples.targets):
-        raise QuickstudyError(f"{classifier / CONFIG} was changed: it names a label that is not there; give all sentences in --support")
+        raise QuickstudyError(f"{classifier / CONFIG} names a label that is not there; give all sentences in --support")
     before = Batch(config.examples.texts, [str(config.classes[i]) for i in config.examples.targets])
     kept = [i for i, is_name in enumerate(are_names(before)) if not is_name]
     known = set(zip(table.texts, table.labels, strict=True))

@@ -44,8 +44,8 @@ def predict(
 def _answer(adapted: Any, sentences: Sequence[str], as_json: bool) -> None:
     with adapted.remember(sentences):  # for the answer, its familiarity and the nearest examples alike
         rows, likeness = adapted.predict_proba(sentences).tolist(), adapted.likeness(sentences)
-    likeness = likeness or [None] * len(rows)  # a classifier that did not keep its examples
-    for sentence, row, like in zip(sentences, rows, likeness, strict=True):
+    kept: list[Any] = likeness or [None] * len(rows)  # a classifier that did not keep its examples
+    for sentence, row, like in zip(sentences, rows, kept, strict=True):
         ordered = sorted(range(len(row)), key=lambda i: -row[i])
         label, probability = adapted.classes[ordered[0]], row[ordered[0]]
         if as_json:

@@ -52,7 +52,7 @@ def fold_numbers(support: Batch, *, seed: int = 0) -> tuple[list[int], np.ndarra
     targets = support.targets if is_labels(support.targets) else as_tensor(support.targets).tolist()
     counts = Counter(target for target, is_name in zip(targets, names, strict=True) if not is_name)
     rows = [i for i, (target, is_name) in enumerate(zip(targets, names, strict=True)) if not is_name and counts[target] > 1]
-    if not rows or len(counts) < 2:
+    if not rows or len(set(targets)) < 2:
         return [], np.zeros(0, dtype=int), 0
     folds = min(FOLDS, max(counts.values()))
     generator, number = np.random.default_rng(seed), np.zeros(len(rows), dtype=int)

@@ -10,7 +10,6 @@ from quickstudy.evaluation.cross_validation import cross_validate, embedded_once
 from quickstudy.evaluation.evaluate import Progress
 from quickstudy.learners.base import Learner
 from quickstudy.tasks.batch import Batch
-from quickstudy.tasks.names import are_names
 from quickstudy.tasks.targets import classes_of
 
 
@@ -50,7 +49,7 @@ class Estimate:
         if self.unchecked:
             words += (
                 " Not checked, with a single example: "
-                f"{', '.join(map(str, self.unchecked[:5]))}{', ...' if len(self.unchecked) > 5 else ''}."
+                f"{', '.join(self.unchecked[:5])}{', ...' if len(self.unchecked) > 5 else ''}."
             )
         return words
 
@@ -65,7 +64,6 @@ def held_out_accuracy(learner: Learner, batch: Batch, *, progress: Progress | No
     checking = (lambda done, of: progress("checking on held-out sentences", done, of)) if progress else None
     with embedded_once(learner, batch, reading):
         found = cross_validate(learner, batch, classes, report=checking)
-    rows = set(found.rows) if found else set()
-    examples = [i for i, is_name in enumerate(are_names(batch)) if not is_name]
-    alone = [batch.targets[i] for i in examples if i not in rows]
-    return Estimate(int(found.right.sum()), len(rows), found.folds, alone) if found else Estimate(0, 0, 0, alone)
+    checked = set(found.targets.tolist()) if found else set()
+    alone = [str(name) for i, name in enumerate(classes) if i not in checked]  # its other example may be its name
+    return Estimate(int(found.right.sum()), len(found.rows), found.folds, alone) if found else Estimate(0, 0, 0, alone)

@@ -29,8 +29,6 @@ from quickstudy.tasks.targets import is_labels, number
 
 Names = Literal["auto", "yes", "no"]
 WITHOUT = " without names"
-BELIEF = 4.0
-"""The odds that labels which are words name their classes, before any example is seen."""
 MARGIN = 2.0
 """Standard errors by which a candidate must beat the first one: few examples choose badly, many tasks chose the first."""
 
@@ -98,7 +96,8 @@ class Default(Learner):
             held_out = {title: cross_validate(self._learner(title), batch, classes) for title, batch in supports.items()}
             title = best(held_out)
             learned = self._learner(title).adapt(supports[title])
-            learned.temperature = temperature(held_out[title])
+            if found := held_out[title]:
+                learned.temperature = temperature(found)
             accuracies = {name: float(found.right.mean()) for name, found in held_out.items() if found}
             learned.candidates = {title: accuracies.get(title), **accuracies}
             if is_labels(support.inputs):
@@ -144,10 +143,8 @@ def best(held_out: Mapping[str, HeldOut | None]) -> str:
     return max(gains, key=gains.__getitem__, default=favourite)
 
 
-def temperature(held_out: HeldOut | None) -> float:
-    """What to divide logits by so that probabilities fit the held-out answers (Guo et al. 2017, section 4.2); 1 if unknown."""
-    if held_out is None:
-        return 1.0
+def temperature(held_out: HeldOut) -> float:
+    """What to divide logits by so that probabilities fit the held-out answers (Guo et al. 2017, section 4.2)."""
     from scipy.optimize import minimize_scalar
 
     def loss(log_t: float) -> float:
@@ -159,10 +156,10 @@ def temperature(held_out: HeldOut | None) -> float:
 
 
 def names_tell(learner: MetricLearner, support: Batch) -> bool:
-    """Whether labels are words that mean something to the model, judged by how many examples are nearest to their name.
+    """Whether labels are words that mean something to the model, judged by the share of each class nearest to its own name.
 
-    Words are believed four to one beforehand; then by the odds of so many right under any accuracy above chance (a
-    uniform prior) against chance.
+    So many classes right must be likelier under some share above chance (a uniform prior) than under chance. Classes are
+    counted, not examples: all examples of a class share one name's luck.
     """
     from scipy.special import betaincc, binom
 
@@ -171,7 +168,9 @@ def names_tell(learner: MetricLearner, support: Batch) -> bool:
         return False
     names = F.normalize(learner.embed([readable(str(name)) for name in classes]), dim=1)
     nearest = (F.normalize(learner.embed(support.inputs), dim=1) @ names.T).argmax(dim=1).cpu()
-    count, right, chance = len(support), int((nearest == numbered.targets).sum()), 1 / len(classes)
+    member = F.one_hot(numbered.targets).double()
+    shares = (member.T @ (nearest == numbered.targets).double()) / member.sum(dim=0)
+    count, right, chance = len(classes), round(float(shares.sum())), 1 / len(classes)
     telling = betaincc(right + 1, count - right + 1, chance) / ((count + 1) * (1 - chance))
     guessing = binom(count, right) * chance**right * (1 - chance) ** (count - right)
-    return bool(BELIEF * telling > guessing)
+    return bool(telling > guessing)

@@ -24,7 +24,7 @@ from quickstudy.tasks.names import are_names
 from quickstudy.tasks.targets import number
 
 _FILE = Path(__file__).parents[1] / "priors" / "head.json"
-ROUNDS = 4
+ROUNDS = 10
 """How often unlabelled sentences are assigned to classes anew."""
 Weight = tuple[float, float, float]
 """(a, b, c): exp(a + b log(shots) + c log(ways))."""
@@ -40,6 +40,7 @@ class Prior:
         name: how many examples a class's name counts for.
         unlabelled: how many examples the unlabelled sentences assigned to a class count for.
         sharpness: of that assignment, as a logarithm.
+        temperature: what logits are divided by before they become probabilities.
         towards: what the pull is towards.
     """
 
@@ -48,11 +49,12 @@ class Prior:
     name: Weight = (0.0, 0.0, 0.0)
     unlabelled: Weight = (1.6, 0.0, 0.0)
     sharpness: float = 3.0
+    temperature: Weight = (0.0, 0.0, 0.0)
     towards: Literal["prototypes", "zero"] = "prototypes"
 
     @classmethod
     def logistic(cls, C: float) -> Prior:
-        """Logistic regression with an L2 penalty of inverse strength C, as scikit-learn counts it, without an intercept."""
+        """Logistic regression with an L2 penalty of inverse strength C, counted as in `LogisticProbe`, without an intercept."""
         return cls(scale=(0.0, 0.0, 0.0), pull=(-math.log(C), -1.0, -1.0), name=(0.0, 0.0, 0.0), towards="zero")
 
     @staticmethod
@@ -100,7 +102,9 @@ class PriorHead(MetricLearner):
             if self.unlabelled and self._others is None:  # encoded once: learning a task leaves the encoder as it is
                 self._others = F.normalize(self.embed(self.unlabelled), dim=1)
         head = self.fitted(embeddings, support.targets.to(embeddings.device), names.to(embeddings.device), self._others)
-        return Adapted(self.model, self._function, head=head, classes=classes)
+        shots = torch.tensor(max(1.0, float((~names).sum()) / len(classes)))
+        temperature = float(_weight(self.prior.temperature, shots, len(classes)))
+        return Adapted(self.model, self._function, head=head, classes=classes, temperature=temperature)
 
     def fitted(
         self, embeddings: torch.Tensor, targets: torch.Tensor, names: torch.Tensor, others: torch.Tensor | None = None

@@ -95,7 +95,7 @@ class Encoder(nn.Module):
         cache = self._cache() if len(known) < len(distinct) else None
         if cache:
             stored = cache.get([sentence for sentence in distinct if sentence not in known])
-            known |= {sentence: vector.to(self.device) for sentence, vector in stored.items()}
+            known |= {sentence: vector.to(next(self.module.parameters())) for sentence, vector in stored.items()}
         new = [sentence for sentence in distinct if sentence not in known]
         fresh = dict(zip(new, self.embed(new, progress=progress), strict=True))
         if cache and fresh:
@@ -126,9 +126,12 @@ class Encoder(nn.Module):
         return next(self.module.parameters()).device
 
     def _cache(self) -> Cache | None:
-        """The embeddings on disk; None while the encoder can still change, since each change would fill the disk anew."""
+        """The embeddings on disk; None while the encoder can still change, since each change would fill the disk anew.
+
+        None for double precision too, which the single precision on disk would round.
+        """
         file = cache_file()
-        if file is None or any(parameter.requires_grad for parameter in self.parameters()):
+        if file is None or any(p.requires_grad or p.dtype == torch.float64 for p in self.parameters()):
             return None
         return Cache(fingerprint(self, self.pooling, self.normalize, self.max_length, self.prompt), file)
 

@@ -38,7 +38,7 @@ def _cut(encoder: Encoder, sentences: Sequence[str]) -> str | None:
 def _unknown(encoder: Encoder, sentences: Sequence[str]) -> str | None:
     special = {name: getattr(encoder.tokenizer, f"{name}_token_id", None) for name in ("unk", "bos", "eos", "cls", "sep", "pad")}
     unknown, others = special.pop("unk"), set(special.values())
-    if unknown is None or unknown in others:  # a vocabulary of bytes knows every word
+    if unknown is None:  # a vocabulary of bytes knows every word
         return None
     strange = []
     for sentence in sentences:

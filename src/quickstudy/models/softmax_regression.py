@@ -15,7 +15,7 @@ def fit(
     scale: float,
     pull: float,
     tolerance: float = 1e-3,
-    iterations: int = 300,
+    iterations: int = 500,
 ) -> torch.Tensor:
     """The W `(classes, dim)` that minimises sum_i w_i CE(scale * W z_i, y_i) / sum_i w_i + pull / 2 * ||W - centres||^2.
 
@@ -31,7 +31,7 @@ def fit(
         weights: how much each example counts, `(examples,)`.
         scale: of the logits.
         pull: the precision of the prior, against the mean loss of an example.
-        tolerance: ends when a step moves W by less than this share of its way from the centres.
+        tolerance: ends when the slope has fallen to this share of what it was at the centres.
     """
     share = (weights / weights.sum()).unsqueeze(1)
     truth = F.one_hot(targets, len(centres)).to(embeddings)
@@ -43,15 +43,18 @@ def fit(
         coordinates = triangle.T
     steepest = scale**2 / 2 * torch.linalg.matrix_norm(coordinates * share.sqrt(), 2) ** 2 + pull
     found = ahead = coordinates.new_zeros(len(centres), coordinates.shape[1])
-    momentum = 1.0
+    momentum, first = 1.0, None
     for _ in range(iterations):
         wrong = (start + scale * coordinates @ ahead.T).softmax(dim=1) - truth
-        step = ahead - (scale * (share * wrong).T @ coordinates + pull * ahead) / steepest
+        slope = scale * (share * wrong).T @ coordinates + pull * ahead
+        step = ahead - slope / steepest
         moved = step - found
         if torch.sum((ahead - step) * moved) > 0:
             momentum = 1.0
         following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
         found, ahead, momentum = step, step + (momentum - 1) / following * moved, following
-        if moved.norm() < tolerance * found.norm():
+        steepness = slope.norm()
+        first = first or steepness
+        if steepness < tolerance * first:
             break
     return centres + (found if basis is None else found @ basis.T)

@@ -71,6 +71,16 @@ def _tried(value: Any) -> list[Any] | dict[str, Any]:
     return {"low": low, "high": high, "log": log}
 
 
+def _strengths(value: Any) -> list[float]:
+    numbers = value if isinstance(value, list) else []
+    numbers = [
+        float(each) for each in numbers if isinstance(each, (int, float)) and not isinstance(each, bool) and 0 <= each <= 1
+    ]
+    if not isinstance(value, list) or len(set(numbers)) < len(value) or not any(numbers):
+        raise ValueError("should be a list of different numbers from 0 to 1, one above 0 at least, such as [0, 0.5, 1]")
+    return sorted(numbers)
+
+
 Count = Annotated[int, BeforeValidator(_no_switch), Field(ge=1)]
 Natural = Annotated[int, BeforeValidator(_no_switch), Field(ge=0)]
 Positive = Annotated[float, BeforeValidator(_no_switch), Field(gt=0, allow_inf_nan=False)]
@@ -80,3 +90,4 @@ Range = Annotated[int | tuple[int, int], BeforeValidator(_range)]
 RangeOrAll = Annotated[int | tuple[int, int] | Literal["all"], BeforeValidator(_range_or_all)]
 CountOrAll = Annotated[int | Literal["all"], BeforeValidator(_count_or_all)]
 Tried = Annotated[list[Any] | dict[str, Any], BeforeValidator(_tried)]
+Strengths = Annotated[list[float], BeforeValidator(_strengths)]

@@ -7,13 +7,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
 from quickstudy.learners.find import find_learner, is_file, settings_of
 from quickstudy.runs.atomic import write_atomically
-from quickstudy.runs.kinds import Count, CountOrAll, Natural, NotNegative, Positive, Range, RangeOrAll, Share, Tried
+from quickstudy.runs.kinds import Count, CountOrAll, Natural, NotNegative, Positive, Range, RangeOrAll, Share, Strengths, Tried
 from quickstudy.runs.problems import ProblemAt, problem_of, unknown_key, wrong_value
 from quickstudy.runs.yaml_positions import Document, Dumper, KeyPath
 from quickstudy.runs.yaml_positions import read as read_yaml
@@ -202,6 +213,8 @@ class Recipe(_Part):
     """Outer steps."""
     validation: ValidationPart | None = ValidationPart()
     """How the best learner is chosen; null: the last one counts."""
+    strength: Strengths | None = None
+    """Shares of the adapter: the best on the validation tasks is kept, if it helps on the test classes; null: all of it."""
     checkpoint_every: Count = 100
     """Outer steps between checkpoints."""
     dropout: bool = False
@@ -214,20 +227,31 @@ class Recipe(_Part):
 
     _document: Document = PrivateAttr(default_factory=lambda: Document({}))
 
+    @field_validator("strength")
     @classmethod
-    def read(cls, path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    def _of_something(cls, value: Any, info: ValidationInfo) -> Any:
+        """A strength is that of adapters, and something chooses it; what is wrong with those parts is said of them."""
+        if value is not None and "model" in info.data and info.data["model"].lora is None:
+            raise ValueError("scales adapters, and the model has none; give model.lora, or leave strength out")
+        if value is not None and info.data.get("validation", value) is None:
+            raise ValueError("is chosen on the validation tasks, and validation is null; give some, or leave strength out")
+        return value
+
+    @classmethod
+    def read(cls, path: str | Path, overrides: Sequence[str | tuple[str, str]] = ()) -> Recipe:
         """Reads a recipe. Executes nothing: the settings of a learner in a Python file are checked when it is built.
 
         Args:
             path: the YAML file.
-            overrides: changes as "key.key=value", as `--set` on the command line gives them.
+            overrides: changes as "key.key=value", as `--set` on the command line gives them; or with what to call them in
+                messages.
 
         Raises:
             QuickstudyError: one sentence with file, line and column (or the override) and what would be right.
         """
         document = read_yaml(Path(path))
         for change in overrides:
-            document.override(change)
+            document.override(*((change,) if isinstance(change, str) else change))
         try:
             recipe = cls.model_validate(document.data)
         except ValidationError as error:

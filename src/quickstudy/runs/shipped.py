@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 from quickstudy.errors import QuickstudyError
@@ -16,3 +17,25 @@ def shipped_recipe(name: str) -> Path:
         if (place / name).is_file():
             return place / name
     raise QuickstudyError(f"the recipe {name} is not part of this installation; reinstall quickstudy")
+
+
+def shipped() -> dict[str, Path]:
+    """Every shipped recipe by its short name, such as `own-labels` for `text/own-labels.yaml`."""
+    files = [file for place in reversed(_PLACES) for file in sorted(place.rglob("*.yaml"))]
+    return {file.stem: file for file in files}
+
+
+def find_recipe(given: str | Path) -> Path:
+    """The file that RECIPE on the command line means: a file, before a shipped recipe of that name.
+
+    Raises:
+        QuickstudyError: it is neither; names the nearest shipped one, or all.
+    """
+    path, known = Path(given).expanduser(), shipped()
+    if path.is_file() or len(path.parts) != 1 or path.suffix:
+        return path
+    if str(given) in known:
+        return known[str(given)]
+    near = difflib.get_close_matches(str(given), known, n=1)
+    which = f"did you mean {near[0]!r}?" if near else f"give a file, or one of {', '.join(sorted(known))}"
+    raise QuickstudyError(f"{given} is neither a file nor a recipe that comes with quickstudy; {which}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,13 @@ import torch
 from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.evaluate import LOWER_IS_BETTER, evaluate
 from quickstudy.learners.base import Learner
-from quickstudy.runs import checkpoint
+from quickstudy.runs import checkpoint, strength
 from quickstudy.runs.build import build_learner, train_episodes, validation_episodes
 from quickstudy.runs.outer import NotFinite, OuterLoop
 from quickstudy.runs.processes import Processes
 from quickstudy.runs.recipe import Recipe
 from quickstudy.runs.record import RunFolder
+from quickstudy.runs.signals import noted
 from quickstudy.tasks.task import Task
 
 Progress = Callable[[int, int, dict[str, Any]], None]
@@ -43,7 +43,8 @@ def train(
         processes: those that share each step's tasks; by default those that torchrun started.
 
     Returns:
-        `{"steps", "finished", "metric", "best", "best_step"}`; the last three are None without validation.
+        `{"steps", "finished", "metric", "best", "best_step", "strength"}`; None without validation, and without `strength`
+        (what `strength.judge` found) in the recipe.
 
     Raises:
         QuickstudyError: a recipe that cannot be built, a folder that is in the way, a loss that is not finite, a full
@@ -54,15 +55,21 @@ def train(
         together.first(lambda: folder.check(recipe, resume=resume))
         kept = together.first(lambda: _kept(folder, resume))
         if kept and kept[1]["finished"]:
+            if kept[1].get("strength"):
+                together.first(lambda: strength.apply(folder, kept[1]["strength"]))
             return _summary(recipe, kept[1])
+        if recipe.strength:
+            strength.check(recipe)
         learner, episodes, validation = build_learner(recipe), train_episodes(recipe), validation_episodes(recipe)
+        if recipe.strength:
+            strength.check_learner(recipe, learner)
         run = _Run(recipe, folder, learner, validation, OuterLoop(learner, recipe, together), together)
         if kept:
             run.restore(*kept)
         elif validation:  # shows that model and tasks fit each other before anything is written
             together.first(lambda: evaluate(learner.eval(), validation[:1]))
         together.first(lambda: folder.begin(recipe, run.step))
-        with _signals() as caught:
+        with noted() as caught:
             return run.go(episodes, caught, progress)
 
 
@@ -123,6 +130,7 @@ class _Run:
     step: int = 0
     best: dict[str, Any] | None = None
     saved: int | None = None
+    strength: dict[str, Any] | None = None
 
     def go(self, episodes: Any, caught: list[int], progress: Progress | None) -> dict[str, Any]:
         """The steps that are left."""
@@ -138,12 +146,16 @@ class _Run:
                 numbers |= self._validate()
             if progress:
                 progress(self.step, steps, numbers)
+            if last and recipe.strength:
+                self.strength = self.processes.first(lambda: strength.judge(recipe, self.folder, self.validation, steps))
             stop = bool(self.processes.total(len(caught)))
             if last or stop or self.step % recipe.checkpoint_every == 0:
                 self._save(finished=last)
             if stop and not last:
                 raise QuickstudyError(f"{self.folder.path}: stopped at step {self.step} of {steps}; go on with --resume")
-        return _summary(recipe, {"best": self.best, "step": self.step, "finished": True})
+        if found := self.strength:  # the checkpoint holds it by now, so that a kill before or in this leaves it to --resume
+            self.processes.first(lambda: strength.apply(self.folder, found))
+        return _summary(recipe, {"best": self.best, "step": self.step, "strength": self.strength})
 
     def restore(self, tensors: checkpoint.Tensors, facts: dict[str, Any]) -> None:
         """Takes over the state of a checkpoint."""
@@ -197,6 +209,8 @@ class _Run:
                 tensors |= checkpoint.prefixed("optimizer", checkpoint.optimizer_tensors(self.outer.optimizer))
             tensors["random/torch"] = torch.get_rng_state()
             facts = {"learner": type(self.learner).__name__, "step": self.step, "best": self.best, "finished": finished}
+            if self.strength:
+                facts["strength"] = self.strength
             self.folder.settle()
             checkpoint.write(self.folder.checkpoint, tensors, facts)
             self.folder.log(f"step {self.step}: checkpoint" + (", finished" if finished else ""))
@@ -216,7 +230,8 @@ def _remedy(folder: RunFolder) -> str:
 
 def _summary(recipe: Recipe, facts: dict[str, Any]) -> dict[str, Any]:
     best = facts["best"] or {"metric": None, "score": None, "step": None}
-    return {"steps": facts["step"], "finished": True, "metric": best["metric"], "best": best["score"], "best_step": best["step"]}
+    found = {"metric": best["metric"], "best": best["score"], "best_step": best["step"], "strength": facts.get("strength")}
+    return {"steps": facts["step"], "finished": True, **found}
 
 
 def _rank(metric: str, score: float) -> float:
@@ -227,26 +242,3 @@ def _rank(metric: str, score: float) -> float:
 def _seed(recipe: Recipe, step: int) -> None:
     """The random state of a step depends on seed and number alone."""
     torch.manual_seed(int(np.random.SeedSequence((recipe.seed, step)).generate_state(1, np.uint64)[0]) >> 1)
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Notes Ctrl-C and SIGTERM, so that the step ends first; a second one acts at once. Only the main thread can."""
-    caught: list[int] = []
-    before: dict[int, Any] = {}
-
-    def note(number: int, _: Any) -> None:
-        caught.append(number)
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, note)
-    except ValueError:  # not the main thread
-        before.clear()
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

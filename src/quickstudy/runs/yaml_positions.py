@@ -54,14 +54,17 @@ class Document:
                 return places[path[:end]]
         return ""
 
-    def override(self, change: str) -> None:
+    def override(self, change: str, place: str | None = None) -> None:
         """Sets one value from "key.key=value", the value written as in YAML.
+
+        Args:
+            place: what messages call it; by default `--set` and the change.
 
         Raises:
             QuickstudyError: no such form, or a key below something that has none.
         """
         name, equals, text = change.partition("=")
-        place, path = f"--set {change}", tuple(name.strip().split("."))
+        place, path = place or f"--set {change}", tuple(name.strip().split("."))
         if not equals or not all(path):
             raise QuickstudyError(f"{place}: write key=value, such as steps=10 or learner.scale=10")
         value = _parsed(text, lambda _: place)

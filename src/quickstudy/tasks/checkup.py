@@ -15,6 +15,8 @@ from quickstudy.tasks.table import Table
 LONG = 200
 """Words from which on a sentence may be cut: encoders commonly read 256 tokens, about 1.3 to a word."""
 LOPSIDED = 10
+MOST_LABELS = 10_000
+"""More than these are hardly labels: a column of numbers, or of the sentences themselves."""
 _EXAMPLES = 3
 _NO_NAMES = {"label", "class", "category", "cat", "cluster", "group", "intent", "topic", "type", "target", "none"}
 
@@ -29,6 +31,7 @@ class Checkup:
         per_class: label -> sentences.
         words_median, words_most: length of the sentences in words (in characters where a script has no spaces).
         long: sentences of more than 200 words.
+        wordless: sentences without a letter.
         duplicates: sentences that repeat an earlier one with the same label; case and white space do not count.
         contradictions: (sentence, its labels) where one sentence has several.
         lookalikes: groups of labels that differ in case, white space, hyphens or underscores only.
@@ -43,6 +46,7 @@ class Checkup:
     words_median: float
     words_most: int
     long: int
+    wordless: int
     duplicates: int
     contradictions: list[tuple[str, list[str]]]
     lookalikes: list[list[str]]
@@ -60,8 +64,7 @@ class Checkup:
             shown = "; ".join(f"{text[:80]!r} is {_named(labels)}" for text, labels in self.contradictions[:_EXAMPLES])
             several = _counted(len(self.contradictions), "sentence") + (" has" if len(self.contradictions) == 1 else " have")
             advice.append(f"{several} more than one label; keep one: {shown}.")
-        for group in self.lookalikes:
-            advice.append(f"The labels {_named(group)} look like one; if they are, spell them alike.")
+        advice += self.warnings
         if self.rare:
             single = _named(self.rare) + (" has" if len(self.rare) == 1 else " have")
             advice.append(f"{single} a single sentence, so none to judge by; add some.")
@@ -76,6 +79,15 @@ class Checkup:
         if not self.labels_are_words:
             advice.append("The labels are not words; if you name them, the names themselves can help (class names as examples).")
         return advice
+
+    @property
+    def warnings(self) -> list[str]:
+        """The part of the advice without which what is learned may be of no use at all."""
+        warnings = [f"The labels {_named(group)} look like one; if they are, spell them alike." for group in self.lookalikes]
+        if 2 * self.wordless > self.rows:
+            few = f"{self.wordless:,} of {_counted(self.rows, 'text')}"
+            warnings.append(f"{few} have no letter in them, so they are no sentences; is --text the right column?")
+        return warnings
 
     def text(self) -> str:
         """The whole as a few plain lines."""
@@ -114,6 +126,7 @@ def checkup(table: Table) -> Checkup:
         per_class=counts,
         words_median=float(median(lengths)),
         words_most=max(lengths),
+        wordless=sum(not any(map(str.isalpha, text)) for text in table.texts),
         long=sum(length > LONG for length in lengths),
         duplicates=sum(count - 1 for labels in labels_of.values() for count in labels.values()),
         contradictions=[(first[plain], sorted(labels)) for plain, labels in labels_of.items() if len(labels) > 1],
@@ -122,6 +135,15 @@ def checkup(table: Table) -> Checkup:
         imbalance=max(counts.values()) / min(counts.values()),
         labels_are_words=sum(map(_is_name, counts)) >= 0.8 * len(counts),
     )
+
+
+def refuse_many_labels(table: Table) -> None:
+    """Raises QuickstudyError where there are so many labels that they cannot be labels."""
+    if len(table.classes) > MOST_LABELS:
+        raise QuickstudyError(
+            f"{table.name} has {len(table.classes):,} different labels for {_counted(len(table), 'sentence')}, and "
+            f"{MOST_LABELS:,} are the most that can be learned; name another column with --label, or join labels"
+        )
 
 
 def _alike(keyed: Iterable[tuple[str, Hashable]]) -> list[list[str]]:

@@ -22,7 +22,8 @@ UNCHECKED = 100.0
 class LogisticProbe(MetricLearner):
     """Softmax regression with an L2 penalty on the model's embeddings; C by cross-validation on the support.
 
-    The same optimum as scikit-learn's `LogisticRegression(C, fit_intercept=False)`, which takes far longer on many classes.
+    The same optimum as scikit-learn's `LogisticRegression(C, fit_intercept=False)`, which takes far longer on many classes
+    (of two classes it penalises a single row, so that our C is its 2C).
 
     Args:
         C: a fixed inverse strength in place of cross-validation.

@@ -1,0 +1,185 @@
+"""How much of an adapter to keep: the best share of it on the validation tasks, if it helps on classes that had no say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.evaluation.statistics import mean_interval
+from quickstudy.learners.base import Learner
+from quickstudy.learners.prior_head import PriorHead
+from quickstudy.models.encoder import Encoder
+from quickstudy.runs import checkpoint
+from quickstudy.runs.build import build_learner, data_part
+from quickstudy.runs.recipe import Recipe, ValidationPart
+from quickstudy.runs.record import RunFolder
+from quickstudy.tasks import named
+from quickstudy.tasks.episodes import Episodes
+from quickstudy.tasks.table import Table
+from quickstudy.tasks.task import Task
+
+LEAST = 15
+"""Labels needed: nine to teach, three to choose, three to judge, since of two no difference is certain."""
+GATE_SEED = 2_000_003
+"""Added to the seed for the tasks of the gate."""
+
+
+def check(recipe: Recipe) -> None:
+    """Makes sure that there are labels enough to teach, to choose and to judge, and sentences enough for each.
+
+    Raises:
+        QuickstudyError: too few labels, too few sentences, or made-up tasks.
+    """
+    data = recipe.data
+    if data.source is not None:
+        raise recipe.problem("strength is judged on labelled sentences; give data.table, or leave strength out", ("strength",))
+    place = ("data", "set" if data.set is not None else "table")
+    try:
+        table = named.named(data.set) if data.set is not None else Table.read(data.table, text=data.text, label=data.label)
+    except QuickstudyError as error:
+        raise recipe.problem(str(error), place) from error
+    count = len(table.classes)
+    if count < LEAST:
+        message = (
+            f"{table.name} has {count} label{'s' * (count != 1)}, and an adapter of one's own needs at least {LEAST}, of which "
+            "some teach, some choose and some judge; with fewer, `quickstudy adapt --support FILE` alone is what to use"
+        )
+        raise recipe.problem(message, place)
+    gate_tasks(recipe)
+
+
+def check_learner(recipe: Recipe, learner: Learner) -> None:
+    """Makes sure that strength 0 of this fresh learner is the plain encoder, and that learning a task leaves it so.
+
+    Raises:
+        QuickstudyError: anything but low-rank adapters that start at zero is trained, or is moved by a task.
+    """
+    name = type(learner).__name__
+    if not learner.frozen_features:
+        message = f"strength is judged on embeddings as they are, and {name} moves them for each task; leave strength out"
+        raise recipe.problem(message, ("strength",))
+    for parameter, value in learner.named_parameters():
+        if value.requires_grad and not (_is_a(parameter) or _is_b(parameter)):
+            message = f"strength scales adapters alone, and this model learns {parameter} too; leave strength out"
+            raise recipe.problem(message, ("strength",))
+        if _is_b(parameter) and value.any():
+            message = "strength 0 is the plain encoder, but these adapters start elsewhere; leave out lora.init_lora_weights"
+            raise recipe.problem(message, ("model", "lora"))
+
+
+def scaled(tensors: Mapping[str, torch.Tensor], strength: float) -> checkpoint.Tensors:
+    """What a learner has learned, with this share of each adapter's delta, which is linear in B."""
+    return {
+        name: value if not _is_b(name) or strength == 1 else value * strength if strength else torch.zeros_like(value)
+        for name, value in tensors.items()
+    }
+
+
+def gate_tasks(recipe: Recipe) -> list[Task]:
+    """Tasks like those of validation, of the test classes."""
+    part = recipe.validation or ValidationPart()
+    seed = recipe.seed + GATE_SEED
+    kind: dict[str, Any] = {"ways": part.ways, "shots": part.shots, "queries": part.queries, "names": part.names}
+    try:
+        return Episodes(data_part(recipe, "test"), tasks=part.episodes, seed=seed, **kind)[0]
+    except QuickstudyError as error:
+        raise recipe.problem(str(error), ("validation",)) from error
+
+
+def judge(recipe: Recipe, folder: RunFolder, validation: Sequence[Task], step: int) -> dict[str, Any]:
+    """Chooses the strength of the run's best learner, and says in its metrics and its log what came of that.
+
+    The same head, the prior one, on every encoder. A strength above 0 is kept only where the interval of its gain over the
+    plain encoder, on classes that neither taught nor chose, lies above zero.
+
+    Returns:
+        `{"tried", "chosen", "classes", "plain", "adapted", "gain", "ci95", "strength"}`: accuracy by strength, the best
+        of these, and (None where that is 0) the gate's numbers; `strength` is the one to store.
+    """
+    folder.log(f"step {step}: judges strengths")
+    learner = build_learner(recipe).eval()
+    tensors, facts = checkpoint.read(folder.learner, remedy="train again into another --out")
+
+    def encoder(strength: float) -> Encoder:
+        checkpoint.put_learner(learner, scaled(tensors, strength), facts, folder.learner, remedy="train again")
+        model = learner.model
+        assert isinstance(model, Encoder)
+        return model
+
+    with torch.no_grad():
+        tried = {s: float(np.mean([right.mean() for right in rights(encoder(s), validation)])) for s in recipe.strength or ()}
+        result: dict[str, Any] = {"tried": {f"{s:g}": score for s, score in tried.items()}, "chosen": best(tried)}
+        if result["chosen"]:
+            tasks = gate_tasks(recipe)
+            plain, adapted = rights(encoder(0), tasks), rights(encoder(result["chosen"]), tasks)
+            result |= gate(tasks, plain, adapted)
+        else:
+            result |= dict.fromkeys(("classes", "plain", "adapted", "gain", "ci95"))
+    result["strength"] = result["chosen"] if result["ci95"] and result["ci95"][0] > 0 else 0.0
+    folder.metric({"step": step, "strength": result})
+    folder.log(f"step {step}: {sentence(result)}")
+    return result
+
+
+def apply(folder: RunFolder, result: Mapping[str, Any]) -> None:
+    """Stores the adapter at its strength; does nothing where that was done. Only once the result itself is on the disk."""
+    tensors, facts = checkpoint.read(folder.learner, remedy="train again into another --out")
+    if "strength" not in facts:
+        checkpoint.write(folder.learner, scaled(tensors, result["strength"]), {**facts, "strength": result["strength"]})
+        folder.log(f"the learner is stored at strength {result['strength']:g}")
+
+
+def rights(model: Encoder, tasks: Sequence[Task]) -> list[np.ndarray]:
+    """Whether each query of each task is answered rightly by the prior head on this encoder."""
+    head = PriorHead(model)
+    sentences = [sentence for task in tasks for batch in (task.support, task.query) for sentence in batch.inputs]
+    with model.remember(model.memory(sentences)):
+        answers = [head.adapt(task.support).predict(task.query.inputs) for task in tasks]
+    return [np.array(answer) == np.array(task.query.targets) for answer, task in zip(answers, tasks, strict=True)]
+
+
+def best(scores: Mapping[float, float]) -> float:
+    """The strength with the best score, the smallest among equals."""
+    return min(scores, key=lambda strength: (-round(scores[strength], 12), strength))  # the last digits depend on the order
+
+
+def gate(tasks: Sequence[Task], plain: Sequence[np.ndarray], adapted: Sequence[np.ndarray]) -> dict[str, Any]:
+    """The paired gain of one encoder over another, with the interval that decides: `{"classes", "plain", "adapted", ...}`.
+
+    Over classes (Student's t): tasks of the same few classes repeat one another, so that an interval over tasks shrinks with
+    every further draw, however few labels the gain was seen on; and a bootstrap of three classes knows of no others.
+    """
+    asked: dict[str, list[tuple[bool, bool]]] = {}
+    for task, *answers in zip(tasks, plain, adapted, strict=True):
+        for label, *both in zip(task.query.targets, *answers, strict=True):
+            asked.setdefault(str(label), []).append((both[0], both[1]))
+    shares = np.array([np.mean(asked[label], axis=0) for label in sorted(asked)])
+    gain, interval = mean_interval((shares[:, 1] - shares[:, 0]).tolist())
+    before, after = (float(share) for share in shares.mean(axis=0))
+    return {"classes": len(shares), "plain": before, "adapted": after, "gain": gain, "ci95": interval}
+
+
+def sentence(result: Mapping[str, Any]) -> str:
+    """What came of it, in words."""
+    chosen = f"{result['chosen']:g}"
+    if not result["chosen"]:
+        tried = ", ".join(f"{100 * score:.1f} at {strength}" for strength, score in result["tried"].items())
+        return f"the adapter is not kept: no strength above 0 is better on the validation tasks (percent right: {tried})"
+    low, high = (f"{100 * end:+.1f}" for end in result["ci95"])
+    where = f"on tasks of {result['classes']} labels that had no say"
+    gain = f"{100 * result['gain']:+.1f} points ({low} to {high}) over the plain encoder {where}"
+    if result["strength"]:
+        return f"the adapter is kept at strength {chosen}, the best on the validation tasks: {gain}"
+    return f"the adapter is not kept: at strength {chosen}, the best on the validation tasks, {gain}, which may be chance"
+
+
+def _is_a(name: str) -> bool:
+    return ".lora_A." in name or ".lora_embedding_A." in name
+
+
+def _is_b(name: str) -> bool:
+    return ".lora_B." in name or ".lora_embedding_B." in name
