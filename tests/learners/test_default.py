@@ -16,7 +16,7 @@ from torch import nn
 from quickstudy import Batch, QuickstudyError
 from quickstudy.evaluation.cross_validation import HeldOut
 from quickstudy.learners.default import MARGIN, Default, best, names_tell, temperature
-from quickstudy.learners.prior_head import PriorHead
+from quickstudy.learners.prior_head import Prior, PriorHead
 
 WORDS = ["card lost", "money back", "late parcel", "new address", "wrong colour", "opening hours"]
 LABELS = [word.replace(" ", "_") for word in WORDS]

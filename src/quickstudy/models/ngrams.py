@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,6 +22,8 @@ class NGrams(Encoder):
     nothing, so it embeds a sentence the same whatever the others are. Words come from learning on top of it.
     """
 
+    place: torch.Tensor
+
     def __init__(self, dim: int = DIM):
         from sklearn.feature_extraction.text import HashingVectorizer
 
@@ -29,17 +31,17 @@ class NGrams(Encoder):
         self.dim, self.normalize, self.spec = dim, True, {"name": "ngrams"}
         self.pooling, self.max_length, self.prompt = "mean", 1_000_000, ""
         self.module = nn.Identity()
-        self._vectorizer = HashingVectorizer(
-            analyzer="char", ngram_range=LENGTHS, n_features=dim, norm=None, alternate_sign=True, lowercase=True
-        )
+        settings: dict[str, Any] = {"analyzer": "char", "ngram_range": LENGTHS, "n_features": dim, "norm": None}
+        self._vectorizer = HashingVectorizer(**settings)
         self._known, self._tokens = {}, {}
         self.register_buffer("place", torch.zeros(()))  # moves with `.to`, and says where embeddings go
 
-    def forward(self, sentences: Sequence[str] = (), **tokens: Any) -> torch.Tensor:
+    def forward(self, sentences: Sequence[str] | Mapping[str, torch.Tensor] = (), **tokens: torch.Tensor) -> torch.Tensor:
         """Embeddings `(sentences, dim)`."""
         if not len(sentences):
             return torch.empty(0, self.dim, device=self.device)
-        counts = torch.from_numpy(self._vectorizer.transform(list(sentences)).toarray()).float()
+        sparse: Any = self._vectorizer.transform(list(sentences))
+        counts = torch.from_numpy(sparse.toarray()).float()
         return nn.functional.normalize(counts.sign() * counts.abs().log1p(), dim=1).to(self.device)
 
     def tokenize(self, sentence: str) -> list[int]:
