@@ -17,6 +17,7 @@ def test_embeddings_have_unit_length_and_do_not_depend_on_the_others():
     assert together.shape == (4, model.dim)
     torch.testing.assert_close(together.norm(dim=1), torch.ones(4))
     torch.testing.assert_close(together[:1], alone)
+    assert set(model.memory(TEXTS)) == set(model.memory(TEXTS)) == set(TEXTS)
     assert model.embed([]).shape == (0, model.dim)
 
 

@@ -52,3 +52,6 @@ class NGrams(Encoder):
     def device(self) -> torch.device:
         """Where embeddings go."""
         return self.place.device
+
+    def _cache(self) -> None:
+        """Nothing is kept on disk: counting characters is cheaper than looking them up."""
