@@ -264,3 +264,9 @@ def test_learning_leaves_the_number_of_threads_as_it_was():
     before = torch.get_num_threads()
     Default(Topics()).adapt(support(2))
     assert torch.get_num_threads() == before
+
+
+def test_a_label_that_is_no_word_among_words_is_no_reason_to_leave_names_out():
+    batch = support(3)
+    renamed = {LABELS[0]: LABELS[0], LABELS[1]: LABELS[1], LABELS[2]: "w2"}
+    assert names_tell(PriorHead(Topics()), Batch(batch.inputs, [renamed[label] for label in batch.targets]))

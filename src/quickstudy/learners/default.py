@@ -164,7 +164,7 @@ def names_tell(learner: MetricLearner, support: Batch) -> bool:
     from scipy.special import betaincc, binom
 
     (numbered,), classes = number(support)
-    if not all(is_word(str(name)) for name in classes):
+    if sum(is_word(str(name)) for name in classes) <= len(classes) / 2:  # one label like "w2" among words is no reason
         return False
     names = F.normalize(learner.embed([readable(str(name)) for name in classes]), dim=1)
     nearest = (F.normalize(learner.embed(support.inputs), dim=1) @ names.T).argmax(dim=1).cpu()
