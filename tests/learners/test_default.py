@@ -176,7 +176,7 @@ def test_other_words_for_names_are_refused():
 def test_a_single_example_a_class_is_enough():
     learned = Default(Topics()).adapt(support(1))
     assert learned.predict([f"{word} some new one" for word in WORDS[:3]]) == LABELS[:3]
-    assert (learned.temperature, learned.examples.none_below) == (1.0, -math.inf)
+    assert learned.examples.none_below == -math.inf
     assert learned.candidates == {"prior head": None}
 
 
