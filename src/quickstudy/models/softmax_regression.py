@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
+
+from quickstudy.models.threads import one_thread
+
+LARGE = 20_000_000
+"""Multiplications in one product from which a second thread pays."""
 
 
 def fit(
@@ -33,6 +40,20 @@ def fit(
         pull: the precision of the prior, against the mean loss of an example.
         tolerance: ends when the slope has fallen to this share of what it was at the centres.
     """
+    with one_thread() if embeddings.numel() * len(centres) < LARGE else nullcontext():
+        return _descended(embeddings, targets, centres, weights, scale, pull, tolerance, iterations)
+
+
+def _descended(
+    embeddings: torch.Tensor,
+    targets: torch.Tensor,
+    centres: torch.Tensor,
+    weights: torch.Tensor,
+    scale: float,
+    pull: float,
+    tolerance: float,
+    iterations: int,
+) -> torch.Tensor:
     share = (weights / weights.sum()).unsqueeze(1)
     truth = F.one_hot(targets, len(centres)).to(embeddings)
     start = scale * embeddings @ centres.T
