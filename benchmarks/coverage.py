@@ -1,11 +1,12 @@
 """Whether the accuracy that `quickstudy adapt` prints is right as often as it says: 400 tasks of 40 sentences.
 
-python benchmarks/coverage.py     (100 tasks from each of four data sets; 8 labels with 5 sentences each, or 5 with 8; seed 0)
+python benchmarks/coverage.py [SEED]     (100 tasks from each of four data sets; 8 labels with 5 sentences each, or 5 with 8)
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -25,21 +26,22 @@ SHAPES = ((8, 5, 50), (5, 8, 50))
 
 def main() -> None:
     torch.set_num_threads(1)
+    tasks_seed = int(sys.argv[1]) if len(sys.argv) > 1 else 0
     encoder, rows = models.load("minilm"), []
     for name in SETS:
         table = named(name)
         learner = Default(encoder, prior=Prior.shipped(without=name))
         with encoder.remember(encoder.memory([*table.texts, *map(readable, table.classes)])):
             for ways, shots, count in SHAPES:
-                for task in Episodes(table, ways=ways, shots=shots, queries=50, tasks=count, seed=0)[0]:
+                for task in Episodes(table, ways=ways, shots=shots, queries=50, tasks=count, seed=tasks_seed)[0]:
                     estimate = held_out_accuracy(learner, replace(task.support, seed=0))
                     assert estimate.interval is not None
                     low, high = estimate.interval
                     truth = task.score(learner.adapt(task.support))["accuracy"]
                     rows.append((name, estimate.accuracy, low, high, truth))
             of_set = np.array([row[1:] for row in rows if row[0] == name])
-            print(json.dumps({"set": name, **_summary(of_set)}), flush=True)
-    print(json.dumps({"set": "all", **_summary(np.array([row[1:] for row in rows]))}), flush=True)
+            print(json.dumps({"set": name, "seed": tasks_seed, **_summary(of_set)}), flush=True)
+    print(json.dumps({"set": "all", "seed": tasks_seed, **_summary(np.array([row[1:] for row in rows]))}), flush=True)
 
 
 def _summary(rows: np.ndarray) -> dict[str, float]:
