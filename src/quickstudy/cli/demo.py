@@ -76,9 +76,7 @@ def demo(
         f"  quickstudy evaluate {run} --data my.csv --ways all --shots 5   how well it would do\n"
         f"  quickstudy adapt {run} --support my.csv --out my_clf           learn your labels\n"
         '  quickstudy predict my_clf "a sentence"                        use it\n'
-        f"With many labels of your own to learn how to learn from: quickstudy train {_short(recipe)} --out "
-        "runs/mine --set data.set=null \\\n"
-        "  --set data.table=my.csv"
+        "With many labels of your own to learn how to learn from: quickstudy train own-labels --data my.csv --out runs/mine"
     )
     _say(f"\nThe whole demo took {time.perf_counter() - begun:.0f} seconds; everything it made is in {out}.")
 

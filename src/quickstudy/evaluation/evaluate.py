@@ -192,6 +192,8 @@ def verdict(result: dict[str, Any]) -> str:
     if tasks < FEW:
         between += f"; {tasks} tasks are few"
     certain = low > 0 and tasks >= FEW
+    if not certain and float(lead.split()[0]) == 0:
+        return f"{judged} and {rival}, the best baseline, are level ({between})."
     if against is None:
         if certain:
             return f"{judged} wins: {lead} better than {rival}, the best baseline ({between})."
