@@ -1,4 +1,4 @@
-"""Learns the prior of the prior head: how to weigh examples, names and unlabelled sentences, from a thousand tasks.
+"""Learns the prior of the prior head: how to weigh examples, names and unlabelled sentences, from 728 tasks.
 
 QUICKSTUDY_DATA=... python recipes/text/prior_head.py OUT      (seed 0; about half an hour of one core once the sentences
 are encoded; OUT/search.jsonl is the log, and a second call goes on with it)

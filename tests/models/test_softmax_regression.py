@@ -146,3 +146,13 @@ def test_cross_validation_chooses_a_weak_penalty_for_clear_classes_and_a_strong_
     assert _chosen(clear, targets, 3) == GRID[-1]
     assert _chosen(noise, targets, 3) == GRID[0]
     assert _chosen(clear[:3], targets[:3], 3) == UNCHECKED
+
+
+def test_where_the_centres_are_the_answer_it_stops_at_once(monkeypatch):
+    steps = []
+    norm = torch.Tensor.norm
+    monkeypatch.setattr(torch.Tensor, "norm", lambda self, *args, **kw: steps.append(1) or norm(self, *args, **kw))
+    embeddings, centres = torch.eye(3), torch.ones(1, 3)
+    found = fit(embeddings, torch.zeros(3, dtype=torch.long), centres, weights=torch.ones(3), scale=10.0, pull=0.1)
+    assert torch.equal(found, centres)
+    assert len(steps) == 1

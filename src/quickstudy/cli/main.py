@@ -17,6 +17,7 @@ from quickstudy.cli.evaluate import evaluate
 from quickstudy.cli.predict import predict
 from quickstudy.cli.train import train
 from quickstudy.cli.tune import tune
+from quickstudy.cli.warn import tell
 from quickstudy.errors import QuickstudyError
 
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -87,5 +88,5 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _complain(message: str) -> int:
-    print(f"quickstudy: {' '.join(message.split())}", file=sys.stderr)
+    tell(message)
     return 2

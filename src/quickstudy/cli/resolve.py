@@ -58,8 +58,6 @@ def resolve_for_adapting(model: str, *, names: Any = "auto", unlabelled: Sequenc
 
     learner, _ = resolve(model)
     encoder: Any = getattr(learner, "model", None)
-    if isinstance(learner, Default):
-        return Default(encoder, names=names, unlabelled=unlabelled)
     if not (isinstance(encoder, Encoder) and learner.frozen_features):
         if unlabelled:
             raise QuickstudyError(f"--unlabelled: {type(learner).__name__} has no use for sentences without labels; leave it out")

@@ -1,10 +1,15 @@
-"""Warnings: a line each on standard error. The work goes on, and the exit code stays what it is."""
+"""What goes to standard error: a plain line each."""
 
 from __future__ import annotations
 
 import sys
 
 
+def tell(message: str) -> None:
+    """Says it in one line, with our name before it."""
+    print(f"quickstudy: {' '.join(message.split())}", file=sys.stderr)
+
+
 def warn(message: str) -> None:
-    """Says it in one line, as errors are said."""
-    print(f"quickstudy: warning: {' '.join(message.split())}", file=sys.stderr)
+    """Says what is doubtful; the work goes on, and the exit code stays what it is."""
+    tell(f"warning: {message}")

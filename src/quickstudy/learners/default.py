@@ -22,7 +22,6 @@ from quickstudy.learners.baselines.ridge import Ridge
 from quickstudy.learners.metric import MetricLearner
 from quickstudy.learners.prior_head import Prior, PriorHead
 from quickstudy.models.examples import Examples, threshold
-from quickstudy.models.threads import one_thread
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.names import are_names, is_word, readable, with_names
 from quickstudy.tasks.targets import is_labels, number
@@ -89,7 +88,6 @@ class Default(Learner):
         with ExitStack() as stack:
             for learner in models.values():
                 stack.enter_context(embedded_once(learner, named))
-            stack.enter_context(one_thread())
             supports = dict.fromkeys(self.candidates, named)
             if len(named) > len(support):
                 supports[f"prior head{WITHOUT}"] = support

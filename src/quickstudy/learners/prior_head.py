@@ -1,4 +1,4 @@
-"""A head on frozen embeddings whose few settings were learned from thousands of other tasks."""
+"""A head on frozen embeddings whose few settings were learned from hundreds of other tasks."""
 
 from __future__ import annotations
 

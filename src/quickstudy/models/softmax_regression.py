@@ -41,41 +41,28 @@ def fit(
         tolerance: ends when the slope has fallen to this share of what it was at the centres.
     """
     with one_thread() if embeddings.numel() * len(centres) < LARGE else nullcontext():
-        return _descended(embeddings, targets, centres, weights, scale, pull, tolerance, iterations)
-
-
-def _descended(
-    embeddings: torch.Tensor,
-    targets: torch.Tensor,
-    centres: torch.Tensor,
-    weights: torch.Tensor,
-    scale: float,
-    pull: float,
-    tolerance: float,
-    iterations: int,
-) -> torch.Tensor:
-    share = (weights / weights.sum()).unsqueeze(1)
-    truth = F.one_hot(targets, len(centres)).to(embeddings)
-    start = scale * embeddings @ centres.T
-    # W leaves the centres within the span of the examples alone: with fewer of them than dimensions, in fewer coordinates
-    basis, coordinates = None, embeddings
-    if len(embeddings) < embeddings.shape[1]:
-        basis, triangle = torch.linalg.qr(embeddings.T)
-        coordinates = triangle.T
-    steepest = scale**2 / 2 * torch.linalg.matrix_norm(coordinates * share.sqrt(), 2) ** 2 + pull
-    found = ahead = coordinates.new_zeros(len(centres), coordinates.shape[1])
-    momentum, first = 1.0, None
-    for _ in range(iterations):
-        wrong = (start + scale * coordinates @ ahead.T).softmax(dim=1) - truth
-        slope = scale * (share * wrong).T @ coordinates + pull * ahead
-        step = ahead - slope / steepest
-        moved = step - found
-        if torch.sum((ahead - step) * moved) > 0:
-            momentum = 1.0
-        following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-        found, ahead, momentum = step, step + (momentum - 1) / following * moved, following
-        steepness = slope.norm()
-        first = first or steepness
-        if steepness < tolerance * first:
-            break
-    return centres + (found if basis is None else found @ basis.T)
+        share = (weights / weights.sum()).unsqueeze(1)
+        truth = F.one_hot(targets, len(centres)).to(embeddings)
+        start = scale * embeddings @ centres.T
+        # W leaves the centres within the span of the examples alone: with fewer of them than dimensions, in fewer coordinates
+        basis, coordinates = None, embeddings
+        if len(embeddings) < embeddings.shape[1]:
+            basis, triangle = torch.linalg.qr(embeddings.T)
+            coordinates = triangle.T
+        steepest = scale**2 / 2 * torch.linalg.matrix_norm(coordinates * share.sqrt(), 2) ** 2 + pull
+        found = ahead = coordinates.new_zeros(len(centres), coordinates.shape[1])
+        momentum, first = 1.0, None
+        for _ in range(iterations):
+            wrong = (start + scale * coordinates @ ahead.T).softmax(dim=1) - truth
+            slope = scale * (share * wrong).T @ coordinates + pull * ahead
+            step = ahead - slope / steepest
+            moved = step - found
+            if torch.sum((ahead - step) * moved) > 0:
+                momentum = 1.0
+            following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
+            found, ahead, momentum = step, step + (momentum - 1) / following * moved, following
+            steepness = slope.norm()
+            first = steepness if first is None else first
+            if steepness <= tolerance * first:  # nothing to do at all where there is a single class
+                break
+        return centres + (found if basis is None else found @ basis.T)
