@@ -78,9 +78,12 @@ def evaluate(
     if json_file:
         json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if report and observed:
+        from quickstudy.evaluation.report.gather import gather
+
         part = _part(data, split, fold, support is not None)
         with progress_bar() as show:
-            page.write(report, result, observed, [learner, *standard], tasks, model=model, part=part, progress=show)
+            found = gather(result, observed, [learner, *standard], tasks, model=model, part=part, progress=show)
+        page.write(report, found)
         typer.echo(f"Report: {report}")
 
 

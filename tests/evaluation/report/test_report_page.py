@@ -133,7 +133,8 @@ def test_it_is_written_whole_or_not_at_all(judged, tmp_path, monkeypatch):
     file = tmp_path / "r.html"
 
     def again():
-        write(file, judged.result, judged.observed, judged.learners, judged.episodes, model="half \ud800", part="all rows")
+        found = gather(judged.result, judged.observed, judged.learners, judged.episodes, model="half \ud800", part="all rows")
+        write(file, found)
 
     again()
     first = file.read_bytes()

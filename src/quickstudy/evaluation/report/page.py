@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.evaluation.evaluate import Progress
-from quickstudy.evaluation.report.observed import Observed
-from quickstudy.learners.base import Learner
 from quickstudy.runs.atomic import write_atomically
-from quickstudy.tasks.episodes import Episodes
 
 MARK = '<meta name="generator" content="quickstudy report">'
 """By which a page of ours is known, so that nothing else is ever replaced."""
@@ -36,28 +31,15 @@ def check_place(path: Path) -> None:
                 raise QuickstudyError(f"--report {path} is there already and is no report of quickstudy; give another name")
 
 
-def write(
-    path: Path,
-    result: dict[str, Any],
-    observed: Observed,
-    learners: Sequence[Learner],
-    episodes: Episodes,
-    *,
-    model: str,
-    part: str,
-    progress: Progress | None = None,
-) -> None:
-    """Writes the page about a result; see `gather` for the arguments.
+def write(path: Path, found: dict[str, Any]) -> None:
+    """Writes what `gather` found as a page.
 
     Raises:
         QuickstudyError: `path` is no place for a report.
     """
-    from quickstudy.evaluation.report.gather import gather
-
     check_place(path)
-    page = render(gather(result, observed, learners, episodes, model=model, part=part, progress=progress))
     # Half of a surrogate pair, which JSON can hold and UTF-8 cannot, becomes a question mark.
-    write_atomically(path, page.encode("utf-8", errors="replace"))
+    write_atomically(path, render(found).encode("utf-8", errors="replace"))
 
 
 def render(found: dict[str, Any]) -> str:
