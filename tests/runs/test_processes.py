@@ -26,6 +26,7 @@ validation: {shots: 4, queries: 4, episodes: 3, every: 2}
 checkpoint_every: 2
 """
 SCRIPT = """\
+import os
 import sys
 from quickstudy.errors import QuickstudyError
 from quickstudy.runs.processes import Processes
@@ -40,6 +41,8 @@ with Processes.join() as processes:
         train(Recipe.read(recipe), out, processes=processes)
     except QuickstudyError as error:
         print(processes.rank, error, flush=True)
+threads = os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else [0]
+print("threads left:", len(threads), flush=True)
 """
 
 
@@ -64,6 +67,7 @@ def test_two_and_three_agree_with_one(tmp_path, count):
         text=True,
     )
     assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.count("threads left: 1\n") == count, "a worker of the group outlives it, and can abort the process"
     assert answer.stdout.count("not empty") == count  # every process hears of what process 0 found
     for name in ("", "-few"):
         one, facts = tensors_of(tmp_path / f"one{name}")

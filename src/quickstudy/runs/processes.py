@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,9 @@ class Processes:
         if world == 1 or distributed.is_initialized():
             yield cls(distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else cls()
             return
+        # Its functions have the group of the moment as a default. Optimizers import it; then the group would outlive its end,
+        # and a worker thread of the group that still runs while the interpreter goes down aborts the process.
+        importlib.import_module("torch.distributed.nn.functional")
         distributed.init_process_group("gloo", timeout=PATIENCE)
         try:
             yield cls(distributed.get_rank(), distributed.get_world_size())
