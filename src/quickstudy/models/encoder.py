@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.models.cache import Cache, cache_file, fingerprint
+from quickstudy.models.frozen_layers import TOLERANCE, FrozenLayers, Lowered
 
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len", "last"]
 Memory = dict[str, torch.Tensor]
@@ -54,19 +55,57 @@ class Encoder(nn.Module):
         self.dim = _dimension(module, dense)
         self._tokens: dict[str, list[int]] = {}
         self._known: Memory = {}
+        self._frozen: FrozenLayers | None = FrozenLayers(module)
 
-    def forward(self, sentences: Sequence[str] | Mapping[str, torch.Tensor] = (), **tokens: torch.Tensor) -> torch.Tensor:
-        """Embeddings of sentences, or of what the tokenizer made of them, with a graph where something is trainable."""
+    def forward(
+        self, sentences: Sequence[str] | Lowered | Mapping[str, torch.Tensor] = (), **tokens: torch.Tensor
+    ) -> torch.Tensor:
+        """Embeddings of sentences, of their tokens, or of what `lowered` gave; with a graph where something is trainable."""
         if tokens or isinstance(sentences, Mapping):
-            return self._pooled(tokens or dict(sentences))  # type: ignore[arg-type]
-        rows = [self.tokenize(sentence) for sentence in sentences]
-        if not rows:
+            return self._pooled(self.module, tokens or dict(sentences))  # type: ignore[arg-type]
+        if not len(sentences):
             return torch.empty(0, self.dim, device=self.device)
+        if isinstance(sentences, Lowered):
+            rows: Sequence[Any] = sentences.rows
+            pad, module = _stacked, sentences.layers.upper(self.module, sentences.depth)
+        else:
+            rows, pad, module = [self.tokenize(sentence) for sentence in sentences], self._padded, self.module
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-        parts = [self._pooled(self._padded([rows[i] for i in order[at : at + CHUNK]])) for at in range(0, len(order), CHUNK)]
+        parts = [self._pooled(module, pad([rows[i] for i in order[at : at + CHUNK]])) for at in range(0, len(order), CHUNK)]
         place = torch.empty(len(order), dtype=torch.long, device=self.device)
         place[torch.tensor(order, device=self.device)] = torch.arange(len(order), device=self.device)
         return torch.cat(parts)[place]
+
+    def lowered(self, sentences: Any, moving: Collection[str]) -> Any:
+        """Sentences that have been through the frozen layers, for `forward`; other inputs, and where no layer is, as they are.
+
+        Args:
+            moving: the parameters, by this encoder's names, that get other values than their own.
+        """
+        if isinstance(sentences, (Mapping, torch.Tensor, Lowered)) or not len(sentences) or self._frozen is None:
+            return sentences
+        depth = self._frozen.depth({name.removeprefix("module.") for name in moving})
+        if not depth:
+            return sentences
+        known = self._frozen.recall(depth)
+        found = {sentence: known[sentence] for sentence in sentences if sentence in known}
+        new = sorted(dict.fromkeys(s for s in sentences if s not in found), key=lambda s: len(self.tokenize(s)))
+        for at in range(0, len(new), CHUNK):
+            part = new[at : at + CHUNK]
+            tokens = self._padded([self.tokenize(sentence) for sentence in part])
+            fresh = dict(zip(part, self._frozen.lower(tokens, depth), strict=True))
+            if not known and not self._same(part, Lowered(list(fresh.values()), depth, self._frozen)):
+                self._frozen = None
+                return sentences
+            found |= fresh
+            self._frozen.keep(known, fresh)
+        return Lowered([found[sentence] for sentence in sentences], depth, self._frozen)
+
+    @torch.no_grad()
+    def _same(self, sentences: Sequence[str], lowered: Lowered) -> bool:
+        """Whether the short way gives what the long way gives."""
+        long = self(sentences)
+        return bool((self(lowered) - long).abs().max() <= TOLERANCE * long.abs().max())
 
     @torch.no_grad()
     def embed(self, sentences: Sequence[str], *, progress: Callable[[int, int], None] | None = None) -> torch.Tensor:
@@ -139,8 +178,8 @@ class Encoder(nn.Module):
         side = "right"
         return self.tokenizer.pad({"input_ids": list(rows)}, padding=True, padding_side=side, return_tensors="pt").to(self.device)
 
-    def _pooled(self, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        hidden = self.module(**tokens).last_hidden_state
+    def _pooled(self, module: nn.Module, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        hidden = module(**tokens).last_hidden_state
         mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
         if self.pooling == "cls":
             vector = hidden[:, 0]
@@ -154,6 +193,15 @@ class Encoder(nn.Module):
             vector = (hidden * mask).sum(dim=1) / (count.sqrt() if self.pooling == "mean_sqrt_len" else count)
         vector = self.dense(vector)
         return F.normalize(vector, dim=-1) if self.normalize else vector
+
+
+def _stacked(rows: Sequence[Any]) -> Mapping[str, torch.Tensor]:
+    states = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    lengths = torch.tensor([len(row) for row in rows], device=states.device)
+    return {
+        "inputs_embeds": states,
+        "attention_mask": (torch.arange(states.shape[1], device=states.device) < lengths[:, None]).long(),
+    }
 
 
 def _dimension(module: nn.Module, dense: Sequence[nn.Module]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 from torch.func import functional_call
+
+from quickstudy.models.encoder import Encoder
+from quickstudy.models.shell import deep_shell, hides_modules, shell
 
 Parameters = dict[str, torch.Tensor]
 """Parameters by the names of `model.named_parameters()`."""
@@ -21,15 +23,18 @@ class Functional:
 
     Each call works on a shell that shares every tensor with the module, since a functional call swaps parameters in place
     while it runs: another thread, or a reader of the module's parameters, never sees them swapped. Buffers are cloned (else
-    batch norm would move the learner's running mean), tied weights stay tied, train or eval mode stays as it is.
+    batch norm would move the learner's running mean), tied weights stay tied, train or eval mode stays as it is. The layers
+    of an encoder below the lowest one that moves or learns are computed once a sentence.
     """
 
     def __init__(self, model: nn.Module):
         self.model = model
-        self._shell = _deep_shell if any(map(_hides_modules, model.modules())) else _shell
+        self._around = deep_shell if any(map(hides_modules, model.modules())) else shell
 
     def __call__(self, parameters: Parameters, inputs: Any) -> Any:
-        model = self._shell(self.model)
+        if isinstance(self.model, Encoder):
+            inputs = self.model.lowered(inputs, parameters)
+        model = self._around(self.model)
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
         args, kwargs = arguments(inputs)
         return functional_call(model, {**parameters, **buffers}, args, kwargs)
@@ -40,39 +45,6 @@ def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     if isinstance(inputs, Mapping):
         return (), dict(inputs)
     return (inputs if isinstance(inputs, tuple) else (inputs,)), {}
-
-
-def _shell(model: nn.Module) -> nn.Module:
-    """New modules around the same tensors and attributes, far cheaper than a deep copy."""
-    made: dict[int, nn.Module] = {}
-
-    def around(module: nn.Module) -> nn.Module:
-        if id(module) not in made:
-            new = made[id(module)] = module.__new__(type(module))
-            new.__dict__.update(module.__dict__)
-            new.__dict__.update(_parameters=dict(module._parameters), _buffers=dict(module._buffers))
-            new.__dict__["_modules"] = {name: None if part is None else around(part) for name, part in module._modules.items()}
-        return made[id(module)]
-
-    return around(model)
-
-
-def _deep_shell(model: nn.Module) -> nn.Module:
-    """The same for a module that refers to its parts in other ways too, all of which have to lead into the shell."""
-    return copy.deepcopy(model, {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())})
-
-
-def _hides_modules(module: nn.Module) -> bool:
-    """Whether an attribute holds modules beside those that torch knows of: in a list, a dict, a bound method."""
-
-    def hidden(value: Any) -> bool:
-        if isinstance(value, (list, tuple)):
-            return any(map(hidden, value))
-        if isinstance(value, dict):
-            return any(map(hidden, value.values()))
-        return isinstance(value, nn.Module) or isinstance(getattr(value, "__self__", None), nn.Module)
-
-    return any(hidden(value) for name, value in vars(module).items() if name not in ("_modules", "_parameters", "_buffers"))
 
 
 _RANDOM_STATE = threading.Lock()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -36,7 +35,7 @@ class NGrams(Encoder):
         self._known, self._tokens = {}, {}
         self.register_buffer("place", torch.zeros(()))  # moves with `.to`, and says where embeddings go
 
-    def forward(self, sentences: Sequence[str] | Mapping[str, torch.Tensor] = (), **tokens: torch.Tensor) -> torch.Tensor:
+    def forward(self, sentences: Any = (), **tokens: torch.Tensor) -> torch.Tensor:
         """Embeddings `(sentences, dim)`."""
         if not len(sentences):
             return torch.empty(0, self.dim, device=self.device)

@@ -1,0 +1,128 @@
+"""The layers of a Transformer below the lowest one that moves or learns: the same for every step of every task."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from quickstudy.models.shell import shell
+
+ARCHITECTURES = {
+    "BertModel": ("encoder.layer", "embeddings", None),
+    "RobertaModel": ("encoder.layer", "embeddings", None),
+    "XLMRobertaModel": ("encoder.layer", "embeddings", None),
+    "DistilBertModel": ("transformer.layer", "embeddings", None),
+    "ModernBertModel": ("layers", "embeddings", "final_norm"),
+    "LlamaModel": ("layers", None, "norm"),
+    "MistralModel": ("layers", None, "norm"),
+    "Qwen2Model": ("layers", None, "norm"),
+    "Qwen3Model": ("layers", None, "norm"),
+}
+"""Where a Transformer has its layers, what makes their first input of `inputs_embeds`, what follows the last (None: nothing)."""
+TOLERANCE = 1e-5
+"""How far the embeddings of the two ways may lie apart, relative to the largest number; they differ in rounding alone."""
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """Sentences that have been through the first `depth` layers: one `(tokens, dim)` for each."""
+
+    rows: Sequence[torch.Tensor]
+    depth: int
+    layers: FrozenLayers
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class FrozenLayers:
+    """Which layers of a Transformer are frozen, and what they give, kept by sentence.
+
+    Args:
+        module: a Hugging Face model. One that is not among `ARCHITECTURES` has no frozen layers.
+        room: bytes that are kept; what came first goes first.
+    """
+
+    def __init__(self, module: nn.Module, room: int = 2**28):
+        self.module, self.room = module, room
+        self.path, self.embeddings, self.norm = ARCHITECTURES.get(type(module).__name__, ("", None, None))
+        self._kept: dict[str, torch.Tensor] = {}
+        self._bytes, self._state = 0, ()
+
+    def depth(self, moving: Collection[str]) -> int:
+        """How many of the first layers hold nothing that requires a gradient or is in `moving` (by the module's names)."""
+        if not self.path or self.module.training:
+            return 0
+        places = [self._place(name) for name, p in self.module.named_parameters() if p.requires_grad or name in moving]
+        return max(0, min(places, default=0))
+
+    def recall(self, depth: int) -> dict[str, torch.Tensor]:
+        """What is kept of the first `depth` layers; empty where one of their parameters has changed since."""
+        below = [p for name, p in self.module.named_parameters() if self._place(name) < depth]
+        state = (depth, *((p.data_ptr(), p._version) for p in below))
+        if state != self._state:
+            self._kept, self._bytes, self._state = {}, 0, state
+        return self._kept
+
+    def keep(self, known: dict[str, torch.Tensor], rows: Mapping[str, torch.Tensor]) -> None:
+        """Adds to what `recall` gave, within the room there is."""
+        known.update(rows)
+        self._bytes += sum(row.nbytes for row in rows.values())
+        while self._bytes > self.room and len(known) > len(rows):
+            self._bytes -= known.pop(next(iter(known))).nbytes
+
+    def __deepcopy__(self, memo: dict) -> FrozenLayers:
+        return FrozenLayers(copy.deepcopy(self.module, memo), self.room)
+
+    @torch.no_grad()
+    def lower(self, tokens: Mapping[str, torch.Tensor], depth: int) -> list[torch.Tensor]:
+        """The states after the first `depth` layers, `(tokens, dim)` for each sentence, without padding."""
+        stack: Any = self.module.get_submodule(self.path)
+        below = self._skipping(self.module, range(depth, len(stack)))
+        if self.norm:
+            below.set_submodule(self.norm, nn.Identity())
+        states = below(**tokens).last_hidden_state
+        return [row[: int(mask.sum())].clone() for row, mask in zip(states, tokens["attention_mask"], strict=True)]
+
+    def upper(self, module: nn.Module, depth: int) -> nn.Module:
+        """The other layers of `module` (this one, at whatever values its parameters have now), called with `inputs_embeds`."""
+        above = self._skipping(module, range(depth))
+        if self.embeddings:
+            above.set_submodule(self.embeddings, _Passed())
+        return above
+
+    def _skipping(self, module: nn.Module, layers: Collection[int]) -> nn.Module:
+        around = shell(module)
+        stack: Any = around.get_submodule(self.path)
+        for at in layers:
+            stack[at] = _Skipped(stack[at])
+        return around
+
+    def _place(self, name: str) -> int:
+        """The layer that a parameter belongs to; -1 for what makes the first layer's input."""
+        if name.startswith(f"{self.path}."):
+            return int(name[len(self.path) + 1 :].partition(".")[0])
+        return -1 if "embed" in name else sys.maxsize
+
+
+class _Skipped(nn.Module):
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        # what the model around it reads of a layer before it calls it (its kind of attention)
+        self.__dict__.update({name: value for name, value in vars(layer).items() if not name.startswith("_")})
+
+    def forward(self, states: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        return states
+
+
+class _Passed(nn.Module):
+    def forward(self, *args: Any, inputs_embeds: torch.Tensor | None = None, **_: Any) -> torch.Tensor:
+        if inputs_embeds is not None:
+            return inputs_embeds
+        return next(each for each in args if isinstance(each, torch.Tensor) and each.is_floating_point())
