@@ -26,7 +26,17 @@ from quickstudy.tasks.task import Task
 LABELS = ["card_lost", "card_late", "top_up", "refund"]
 TOPICS = dict(zip(LABELS, ("lost stolen gone", "late waiting slow", "money add more", "back return wrong"), strict=True))
 FILLERS = ["my", "the", "card", "please", "help", "is", "it", "now", "i", "and", "was", "not"]
-SMALL = {"inner_lr": 0.1, "inner_steps": 2, "inner_batch": 3, "lr": 0.01, "steps": 3, "batch": 3, "context": 2, "classes": LABELS}
+SMALL = {
+    "inner_lr": 0.1,
+    "inner_steps": 2,
+    "inner_batch": 3,
+    "lr": 0.01,
+    "steps": 3,
+    "batch": 3,
+    "context": 2,
+    "classes": LABELS,
+    "first_order_until": 0.0,
+}
 """Settings that keep a learner small, given to every constructor that takes them."""
 BENCHES = {"vectors": "classify", "labels": "classify", "sentences": "classify", "lora": "classify", "values": "regress"}
 

@@ -16,7 +16,7 @@ from torch import nn
 from torch.func import functional_call
 
 from quickstudy import ANIL, CAVIA, MAML, Batch, FineTune, QuickstudyError, Rates, Reptile, Task
-from quickstudy.inner.rules import SGD, Adam
+from quickstudy.inner.rules import Adam
 from quickstudy.models.functional import arguments
 
 STEPS, LR = 2, 0.3
@@ -448,28 +448,6 @@ def test_an_element_whose_rate_is_zero_stays():
     moved = learner.adapt(bench.task.support).phi["0.weight"] != bench.model[0].weight
     assert not moved[1, 2]
     assert moved.sum() == moved.numel() - 1
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (SGD(0.1), lambda p: torch.optim.SGD(p, lr=0.1)),
-        (Adam(0.1, eps=1e-12), lambda p: torch.optim.Adam(p, lr=0.1, eps=1e-12)),
-        (Adam(0.02, betas=(0.5, 0.9), eps=1e-12), lambda p: torch.optim.Adam(p, lr=0.02, betas=(0.5, 0.9), eps=1e-12)),
-    ],
-    ids=["sgd", "adam", "adam with other betas"],
-)
-def test_update_rules_are_those_of_torch(ours, theirs):
-    parameters = [nn.Parameter(torch.randn(3, 2)), nn.Parameter(torch.randn(4))]
-    optimizer = theirs(parameters)
-    phi = {str(i): p.detach().clone() for i, p in enumerate(parameters)}
-    state = ours.init(phi)
-    for k in range(6):
-        for parameter in parameters:
-            parameter.grad = torch.randn_like(parameter)
-        phi, state = ours.update(k, phi, state, {str(i): p.grad for i, p in enumerate(parameters)})
-        optimizer.step()
-    assert error(list(phi.values()), [p.detach() for p in parameters]) < 1e-10
 
 
 def test_fine_tuning_is_adam():

@@ -15,6 +15,7 @@ from quickstudy.evaluation.faults import find_faults, in_words
 from quickstudy.evaluation.probe import Probe
 from quickstudy.learners.base import Learner
 from quickstudy.learners.gradient import GradientLearner
+from quickstudy.learners.imaml import IMAML
 from quickstudy.learners.reptile import Reptile
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.task import Task
@@ -58,7 +59,8 @@ def check_gradients(learner: Learner, task: Task, *, seed: int = 0) -> GradientR
 
     In float64, on the learner itself (a copy would hide a model that reads another one's parameters); its values,
     buffers and types are put back afterwards. The oracle of an exact gradient (and of a metric learner's) is finite
-    differences, of first order its definition (dL_query at phi_K), of Reptile theta - theta'. Differences are taken
+    differences, of first order its definition (dL_query at phi_K), of Reptile theta - theta', of an implicit gradient finite
+    differences of the solved inner problem. Differences are taken
     along all tensors together; only where these disagree, along one tensor after the other, to find which is wrong.
 
     Args:
@@ -84,9 +86,10 @@ def check_gradients(learner: Learner, task: Task, *, seed: int = 0) -> GradientR
 
 
 def _compared(learner: Learner, task: Task) -> tuple[str, dict[str, float]]:
-    named = {name: p for name, p in learner.named_parameters() if p.requires_grad}
-    got = dict(zip(named, torch.autograd.grad(learner([task]), list(named.values()), allow_unused=True), strict=True))
-    got = {name: torch.zeros_like(named[name]) if g is None else g for name, g in got.items()}
+    if isinstance(learner, IMAML):
+        with learner.solved(task):
+            return "finite differences of the solved inner problem", _by_differences(learner, task, *_gradient(learner, task))
+    named, got = _gradient(learner, task)
     if isinstance(learner, Reptile):
         return "theta - theta'", _distances(got, _reptile(learner, task))
     if (
@@ -96,6 +99,12 @@ def _compared(learner: Learner, task: Task) -> tuple[str, dict[str, float]]:
     ):
         return "first order's definition", _distances(got, _first_order(learner, task, named))
     return "finite differences", _by_differences(learner, task, named, got)
+
+
+def _gradient(learner: Learner, task: Task) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    named: dict[str, torch.Tensor] = {name: p for name, p in learner.named_parameters() if p.requires_grad}
+    got = dict(zip(named, torch.autograd.grad(learner([task]), list(named.values()), allow_unused=True), strict=True))
+    return named, {name: torch.zeros_like(named[name]) if g is None else g for name, g in got.items()}
 
 
 def _by_differences(learner: Learner, task: Task, named: Tensors, got: Tensors) -> dict[str, float]:

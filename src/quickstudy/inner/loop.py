@@ -16,6 +16,7 @@ from quickstudy.tasks.batch import Batch
 Objective = Callable[[Parameters, Batch, bool], tuple[torch.Tensor, torch.Tensor | float]]
 """`(phi, examples, whole) -> (weighted sum of the losses, sum of the weights)`; may depend on eta beside phi."""
 Tensors = list[torch.Tensor]
+Judge = Callable[[int, Parameters], tuple[Parameters, Sequence[torch.Tensor]] | None]
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,19 @@ class InnerLoop:
                 path.phi, path.state = self.rule.update(k, path.phi, path.state, gradient)
         return path
 
-    def learn_with_graph(self, phi: Parameters, batches: Sequence[Batch], *, second_order: bool) -> Parameters:
-        """phi_K as a differentiable function of phi_0, rates and eta: the graph of all K steps is kept."""
-        phi = {name: value if value.requires_grad else value.detach().requires_grad_() for name, value in phi.items()}
-        state = self.rule.init(phi)
+    def learn_with_graph(self, phi: Parameters, batches: Sequence[Batch], *, second_order: bool) -> list[Parameters]:
+        """phi_1 to phi_K (phi_0 where there is no step) as functions of phi_0, rates and eta: all graphs are kept."""
+        # views, so that a part of phi_0 that was made from another (prototypes from the body) counts as itself from here on
+        phi = {
+            name: value.view_as(value) if value.requires_grad else value.detach().requires_grad_() for name, value in phi.items()
+        }
+        state, phis = self.rule.init(phi), []
         for k, batch in enumerate(batches):
             total, weight = self.sums(phi, batch)
             gradient = _grad(torch.as_tensor(total / weight), list(phi.values()), create_graph=second_order)
             phi, state = self.rule.update(k, phi, state, dict(zip(phi, gradient, strict=True)))
-        return phi
+            phis.append(phi)
+        return phis or [phi]
 
     def slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor] = ()):
         """Value, sum of weights, gradient for phi and gradient for eta of the mean loss; no graph survives."""
@@ -103,12 +108,16 @@ class InnerLoop:
         rates: Sequence[torch.Tensor],
         *,
         second_order: bool,
+        judge: Judge | None = None,
     ) -> tuple[Parameters, Tensors, Tensors]:
         """From dL/dphi_K back to dL/dphi_0, d_eta and d_rates, one step at a time.
 
-        At step k the adjoint is pulled through the rule alone (elementwise), giving a_g for the gradient's place;
+        At step k the adjoint is pulled through the rule alone (no model call), giving a_g for the gradient's place;
         then one Hessian-vector product: z = <dL_k/dphi, stop(a_g)>, adjoint += dz/dphi, d_eta += dz/deta.
         Exact for any K; without `second_order` the products are left out (first-order MAML).
+
+        Args:
+            judge: the slopes, for phi and eta, of an outer loss at phi_k, for k = K-1 .. 1 (MAML++); None: it does not count.
         """
         state = {name: torch.zeros_like(value) for name, value in path.state.items()}
         d_eta, d_rates = [torch.zeros_like(e) for e in eta], [torch.zeros_like(r) for r in rates]
@@ -119,9 +128,12 @@ class InnerLoop:
             d_rates = _plus(d_rates, more)
             if second_order:
                 replay(self.model, step.random)
-                d_phi, more = self._hessian_vector(step, a_gradient, eta)
+                d_phi, more = self.hessian_vector(step.batch, step.phi, step.weight, a_gradient, eta)
                 adjoint = {name: value + d_phi[name] for name, value in adjoint.items()}
                 d_eta = _plus(d_eta, more)
+            if judge and k and (slopes := judge(k, step.phi)):
+                adjoint = {name: value + slopes[0][name] for name, value in adjoint.items()}
+                d_eta = _plus(d_eta, slopes[1])
         return adjoint, d_eta, d_rates
 
     def _through_rule(self, k: int, step: Step, adjoint: Parameters, state_adjoint: State, rates: Sequence[torch.Tensor]):
@@ -139,18 +151,21 @@ class InnerLoop:
             list(pulled),
         )
 
-    def _hessian_vector(self, step: Step, vector: Parameters, eta: Sequence[torch.Tensor]) -> tuple[Parameters, Tensors]:
+    def hessian_vector(
+        self, batch: Batch, phi: Parameters, weight: torch.Tensor | float, vector: Parameters, eta: Sequence[torch.Tensor]
+    ) -> tuple[Parameters, Tensors]:
+        """dz/dphi and dz/deta of z = <dL/dphi, vector>, with L the mean loss of a batch whose weights sum to `weight`."""
         with torch.enable_grad():
-            phi = _leaves(step.phi)
+            phi = _leaves(phi)
             wanted = [*phi.values(), *eta]
             sums = [torch.zeros_like(w) for w in wanted]
-            for part in step.batch.split(self.micro_batch):
-                value, _ = self.objective(phi, part, len(part) == len(step.batch))
+            for part in batch.split(self.micro_batch):
+                value, _ = self.objective(phi, part, len(part) == len(batch))
                 gradient = _grad(value, list(phi.values()), create_graph=True)
                 z = sum((g * vector[name]).sum() for name, g in zip(phi, gradient, strict=True))
                 if isinstance(z, torch.Tensor) and z.requires_grad:
                     sums = _plus(sums, _grad(z, wanted))
-        means = [s / step.weight for s in sums]
+        means = [s / weight for s in sums]
         return dict(zip(phi, means, strict=False)), means[len(phi) :]
 
     def sums(self, phi: Parameters, batch: Batch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -26,6 +27,11 @@ class CAVIA(GradientLearner):
     def resolve(self, space: Any) -> list[str]:
         """None of the model's own parameters move."""
         return []
+
+    @property
+    def added(self) -> Sequence[str]:
+        """The context."""
+        return ("context",)
 
     def start(self, support: Batch) -> Parameters:
         """The context at zero."""

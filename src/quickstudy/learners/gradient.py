@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,7 +13,8 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.inner.carry import with_gradient
 from quickstudy.inner.loop import InnerLoop
 from quickstudy.inner.losses import Loss, default_loss, total
-from quickstudy.inner.rules import SGD, Rates
+from quickstudy.inner.rules import Rates, Rule
+from quickstudy.inner.rules.settings import rule_from
 from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.models.encoder import Encoder
@@ -36,6 +37,7 @@ class GradientLearner(Learner):
         model: held, not copied: gradients land in its parameters' own `.grad`. An `Encoder` gets a head of as many
             ways as the task has, from zero; any other module's output is compared with the targets.
         inner_lr: the inner learning rate, or `Rates` that are learned.
+        rule: the inner update rule: a name, `{"name": "adam", "betas": [0.9, 0.99]}`, or a function from the rate to a `Rule`.
         outer_lr: for the outer optimizer; an attribute.
         inner_steps: K.
         gradient: "exact" (second order) or "first_order" (each step's gradient counts as constant).
@@ -58,6 +60,7 @@ class GradientLearner(Learner):
         outer_lr: float = 0.001,
         *,
         inner_steps: int = 5,
+        rule: str | Mapping[str, Any] | Callable[[Any], Rule] = "sgd",
         gradient: Gradient = "exact",
         keep_graph: bool = False,
         micro_batch: int | None = None,
@@ -75,24 +78,31 @@ class GradientLearner(Learner):
         self.inner_steps, self.gradient, self.keep_graph, self.micro_batch = inner_steps, gradient, keep_graph, micro_batch
         self.loss: Loss = loss or default_loss
         self.names = self.resolve(space)
-        self.rule = SGD(inner_lr)
+        self.rule = self._rule(rule, inner_lr)
         self._function = Functional(model)
-        if isinstance(inner_lr, Rates):
-            shapes = {name: p.shape for name, p in model.named_parameters() if name in set(self.names)}
-            shapes |= {name: torch.Size() for name in HEAD} if isinstance(model, Encoder) else {}
-            inner_lr.bind(shapes, like=next(model.parameters()))
+        self._bind(self.rule)
+
+    def _rule(self, rule: Any, inner_lr: float | Rates) -> Rule:
+        make = rule if callable(rule) else rule_from(rule)
+        return make(inner_lr)  # type: ignore[return-value]
+
+    def _bind(self, rule: Rule) -> None:
+        """Makes what the rule learns, for all that may move."""
+        shapes = {name: p.shape for name, p in self.model.named_parameters() if name in set(self.names)}
+        shapes |= dict.fromkeys(self.added, torch.Size())
+        rule.bind(shapes, like=next(self.model.parameters()))
 
     def resolve(self, space: Space) -> list[str]:
         """The model's parameters that the inner loop moves, by name."""
-        return [] if space == "head" and isinstance(self.model, Encoder) else resolve_space(self.model, space)
+        return [] if space == "head" and self.makes_head else resolve_space(self.model, space)
 
     def start(self, support: Batch) -> Parameters:
         """phi_0, as a differentiable function of what the learner learns."""
         own = dict(self.model.named_parameters())
         phi: Parameters = {name: own[name] for name in self.names}
-        if isinstance(self.model, Encoder):
+        if self.makes_head:
             like, ways = next(self.model.parameters()), int(as_tensor(support.targets).max()) + 1
-            phi[HEAD[0]], phi[HEAD[1]] = like.new_zeros(ways, self.model.dim), like.new_zeros(ways)
+            phi[HEAD[0]], phi[HEAD[1]] = like.new_zeros(ways, self.dim), like.new_zeros(ways)
         return phi
 
     def call(self, phi: Parameters, inputs: Any) -> Any:
@@ -121,26 +131,67 @@ class GradientLearner(Learner):
         """One task's query loss after adapting, and its gradient for each of `learned`."""
         self._check()
         (support, query), _ = self.numbered(task.support, task.query)
-        second_order = self.gradient == "exact"
+        weights = self.step_weights()
         with seeded(task.support.seed, self.model):
             with torch.set_grad_enabled(bool(learned)):
                 phi_0 = self.start(support)
             batches = self.inner_batches(support)
-            if not learned:
-                path = self._loop.learn(phi_0, batches)
-                with torch.no_grad():
-                    return self._value(path.phi, query), []
-            if self.keep_graph:
+            if self.keep_graph and learned:
                 with torch.enable_grad():
-                    phi = self._loop.learn_with_graph(phi_0, batches, second_order=second_order)
-                    value = self._value(phi, query)
+                    path = self._loop.learn_with_graph(phi_0, batches, second_order=self.second_order)
+                    value = torch.stack([w * self._value(phi, query) for w, phi in zip(weights, path, strict=True) if w]).sum()
                     return value.detach(), _gradient(value, learned)
             path = self._loop.learn(phi_0, batches, record=True)
-            outer, _, adjoint, d_learned = self._loop.slope(path.phi, query, learned)
+            if not learned:
+                with torch.no_grad():
+                    phis = [*(step.phi for step in path.steps[1:]), path.phi]
+                    return torch.stack([w * self._value(phi, query) for w, phi in zip(weights, phis, strict=True) if w]).sum(), []
+
+            value, adjoint, d_learned = self._judge(weights[-1], path.phi, query, learned)
             rates = [rate for rate in self.rule.parameters() if rate.requires_grad]
-            adjoint, d_eta, d_rates = self._loop.pull_back(path, adjoint, learned, rates, second_order=second_order)
+
+            def judge(k: int, phi: Parameters) -> tuple[Parameters, Sequence[torch.Tensor]] | None:
+                nonlocal value
+                if not weights[k - 1]:
+                    return None
+                more, slope, d_eta = self._judge(weights[k - 1], phi, query, learned)
+                value = value + more
+                return slope, d_eta
+
+            adjoint, d_eta, d_rates = self._loop.pull_back(
+                path, adjoint, learned, rates, second_order=self.second_order, judge=judge
+            )
             d_learned = [a + b for a, b in zip(d_learned, d_eta, strict=True)]
-            return outer, self._collect(learned, d_learned, phi_0, adjoint, rates, d_rates)
+            return value, self._collect(learned, d_learned, phi_0, adjoint, rates, d_rates)
+
+    def _judge(self, weight: float, phi: Parameters, query: Batch, learned: Sequence[torch.Tensor]):
+        """`weight` times the query loss at phi, and its slopes for phi and for what is learned."""
+        value, _, slope, d_eta = self._outer.slope(phi, query, learned)
+        return weight * value, {name: weight * g for name, g in slope.items()}, [weight * d for d in d_eta]
+
+    def step_weights(self) -> list[float]:
+        """How much the query loss after each of the K steps counts; the last alone."""
+        return [0.0] * (self.inner_steps - 1) + [1.0]
+
+    @property
+    def added(self) -> Sequence[str]:
+        """The names in phi of what the learner adds to the model's own."""
+        return HEAD if self.makes_head else ()
+
+    @property
+    def makes_head(self) -> bool:
+        """Whether each task gets a head on top of the model's output, which then counts as an embedding."""
+        return isinstance(self.model, Encoder)
+
+    @property
+    def dim(self) -> int:
+        """Of the embeddings that a head is made for."""
+        return int(self.model.dim)  # type: ignore[arg-type]
+
+    @property
+    def second_order(self) -> bool:
+        """Whether the gradient goes through the inner loop's own gradients."""
+        return self.gradient == "exact"
 
     def adapt(self, support: Batch) -> Adapted:
         """Learns one task by K inner steps."""
@@ -158,18 +209,27 @@ class GradientLearner(Learner):
 
     @property
     def _loop(self) -> InnerLoop:
+        return InnerLoop(self.inner_objective, self.rule, self.model, self.micro_batch)
+
+    @property
+    def _outer(self) -> InnerLoop:
         return InnerLoop(self.objective, self.rule, self.model, self.micro_batch)
 
-    def objective(self, phi: Parameters, batch: Batch, whole: bool):
+    def objective(self, phi: Parameters, batch: Batch, whole: bool) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """The outer loss, as weighted sum and sum of weights."""
         return total(self.loss, self.call(phi, batch.inputs), batch.targets, whole=whole)
 
+    def inner_objective(self, phi: Parameters, batch: Batch, whole: bool) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """The loss of the inner loop: the outer one, unless a learner says otherwise."""
+        return self.objective(phi, batch, whole)
+
     def _value(self, phi: Parameters, batch: Batch) -> torch.Tensor:
-        value, weight = self._loop.sums(phi, batch)
+        value, weight = self._outer.sums(phi, batch)
         return torch.as_tensor(value / weight)
 
     def numbered(self, support: Batch, *others: Batch) -> tuple[list[Batch], Sequence[str] | Sequence[int] | None]:
         """Batches with class numbers in the place of labels, and what the numbers stand for (None: themselves)."""
-        if is_labels(support.targets) or isinstance(self.model, Encoder):
+        if is_labels(support.targets) or self.makes_head:
             return number(support, *others)
         return [support, *others], None
 

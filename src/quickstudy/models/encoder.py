@@ -122,7 +122,7 @@ class Encoder(nn.Module):
         fresh: dict[str, torch.Tensor] = {}
         for at in range(0, len(new), CHUNK):
             part = new[at : at + CHUNK]
-            fresh.update(zip(part, self(part), strict=True))
+            fresh.update(zip(part, self(self.lowered(part, ())), strict=True))
             if progress:
                 progress(min(at + CHUNK, len(new)), len(new))
         return torch.stack([fresh[s] if s in fresh else self._known[s] for s in sentences])

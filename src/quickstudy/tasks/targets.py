@@ -44,7 +44,9 @@ def classes_of(targets: Any) -> list[str] | list[int]:
     targets = as_tensor(targets)
     if targets.is_floating_point():
         raise QuickstudyError("this learner classifies, and the task's targets are real values; give labels or class indices")
-    return sorted(set(targets.flatten().tolist()) - {IGNORED})
+    if targets.ndim != 1:
+        raise QuickstudyError(f"this learner needs one class for each example, and the targets have shape {tuple(targets.shape)}")
+    return sorted(set(targets.tolist()) - {IGNORED})
 
 
 def numbered(targets: Any, classes: Sequence[str] | Sequence[int]) -> torch.Tensor:

@@ -1,0 +1,47 @@
+"""Learned weights of the support's examples (Meta-Weight-Net; Shu et al. 2019)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from quickstudy.inner.losses import total
+from quickstudy.learners.gradient import GradientLearner
+from quickstudy.models.functional import Parameters
+from quickstudy.tasks.batch import Batch
+
+
+class ExampleWeights(GradientLearner):
+    """MAML that learns, beside the initialisation, how much an example with a given loss should count in the inner loop.
+
+    The inner loss is 1/n sum_i V(l_i) l_i with V a small network from an example's loss to its weight, 0 to 2 (equations 3
+    and 4); the outer loss is the query's, unweighted. So examples that contradict their label can be made to count less.
+    V is differentiated where the paper holds it constant: so the inner step descends a loss, and its gradient is exact.
+
+    Args:
+        width: units of V's hidden layer (the paper: 100).
+    """
+
+    def __init__(self, model: nn.Module, inner_lr: Any = 0.01, outer_lr: float = 0.001, *, width: int = 100, **settings: Any):
+        super().__init__(model, inner_lr, outer_lr, **settings)
+        like = next(model.parameters())
+        # unit hinges spread over losses from 0 to 5, all without a say at first: every example counts 1
+        self.hinges = nn.Parameter(torch.linspace(0, 5, width).to(like))
+        self.slopes = nn.Parameter(like.new_zeros(width))
+        self.level = nn.Parameter(like.new_zeros(()))
+
+    def weight(self, losses: torch.Tensor) -> torch.Tensor:
+        """V: how much examples with these losses count, `(examples,)`."""
+        return 2 * torch.sigmoid(self.level + torch.tanh(losses.unsqueeze(-1) - self.hinges) @ self.slopes)
+
+    def inner_objective(self, phi: Parameters, batch: Batch, whole: bool) -> tuple[torch.Tensor, torch.Tensor | float]:
+        """The support's loss with every value weighed."""
+        return total(self._weighed, self.call(phi, batch.inputs), batch.targets, whole=whole)
+
+    def _weighed(self, output: Any, targets: Any) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        found = self.loss(output, targets)
+        values, counts = found if isinstance(found, tuple) else (found, None)
+        values = self.weight(values) * values
+        return values if counts is None else (values, counts)
