@@ -13,6 +13,7 @@ from torch import nn
 from quickstudy.errors import QuickstudyError
 from quickstudy.models.cache import Cache, cache_file, fingerprint
 from quickstudy.models.frozen_layers import TOLERANCE, FrozenLayers, Lowered
+from quickstudy.models.precision import MANY, half, half_pays
 
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len", "last"]
 Memory = dict[str, torch.Tensor]
@@ -35,6 +36,9 @@ class Encoder(nn.Module):
         spec: what `models.load` needs to make this encoder again.
     """
 
+    _frozen: FrozenLayers | None = None
+    _half_pays: bool | None = None
+
     def __init__(
         self,
         module: nn.Module,
@@ -55,7 +59,7 @@ class Encoder(nn.Module):
         self.dim = _dimension(module, dense)
         self._tokens: dict[str, list[int]] = {}
         self._known: Memory = {}
-        self._frozen: FrozenLayers | None = FrozenLayers(module)
+        self._frozen = FrozenLayers(module)
 
     def forward(
         self, sentences: Sequence[str] | Lowered | Mapping[str, torch.Tensor] = (), **tokens: torch.Tensor
@@ -128,15 +132,21 @@ class Encoder(nn.Module):
         return torch.stack([fresh[s] if s in fresh else self._known[s] for s in sentences])
 
     def memory(self, sentences: Sequence[str], *, progress: Callable[[int, int], None] | None = None) -> Memory:
-        """Each different sentence embedded once, for `remember`; a frozen encoder finds those of earlier days on disk."""
+        """Each different sentence embedded once, for `remember`; a frozen encoder finds those of earlier days on disk.
+
+        Many at once are encoded in bfloat16 where that pays; what is on disk of each precision is kept apart.
+        """
         distinct = list(dict.fromkeys(sentences))
         known = {sentence: self._known[sentence] for sentence in distinct if sentence in self._known}
-        cache = self._cache() if len(known) < len(distinct) else None
+        short = self._in_half(distinct)
+        cache = self._cache(short) if len(known) < len(distinct) else None
         if cache:
             stored = cache.get([sentence for sentence in distinct if sentence not in known])
             known |= {sentence: vector.to(next(self.module.parameters())) for sentence, vector in stored.items()}
         new = [sentence for sentence in distinct if sentence not in known]
-        fresh = dict(zip(new, self.embed(new, progress=progress), strict=True))
+        with half(self.device, enabled=short):
+            vectors = self.embed(new, progress=progress)
+        fresh = dict(zip(new, vectors.float() if short else vectors, strict=True))
         if cache and fresh:
             cache.put(fresh)
         return known | fresh
@@ -164,7 +174,16 @@ class Encoder(nn.Module):
         """Where the parameters are."""
         return next(self.module.parameters()).device
 
-    def _cache(self) -> Cache | None:
+    def _in_half(self, sentences: Sequence[str]) -> bool:
+        """Whether so many sentences are encoded in bfloat16; looked into once, on some of middling length."""
+        if len(sentences) < MANY or self._known or any(p.dtype != torch.float32 for p in self.parameters()):
+            return False
+        if self._half_pays is None:
+            middle = sorted(sentences[:MANY], key=len)[MANY // 2 :][:CHUNK]
+            self._half_pays = half_pays(lambda: self(middle), self.device)
+        return self._half_pays
+
+    def _cache(self, short: bool) -> Cache | None:
         """The embeddings on disk; None while the encoder can still change, since each change would fill the disk anew.
 
         None for double precision too, which the single precision on disk would round.
@@ -172,7 +191,7 @@ class Encoder(nn.Module):
         file = cache_file()
         if file is None or any(p.requires_grad or p.dtype == torch.float64 for p in self.parameters()):
             return None
-        return Cache(fingerprint(self, self.pooling, self.normalize, self.max_length, self.prompt), file)
+        return Cache(fingerprint(self, self.pooling, self.normalize, self.max_length, self.prompt, *["bf16"] * short), file)
 
     def _padded(self, rows: Sequence[list[int]]) -> Mapping[str, torch.Tensor]:
         side = "right"

@@ -52,5 +52,5 @@ class NGrams(Encoder):
         """Where embeddings go."""
         return self.place.device
 
-    def _cache(self) -> None:
+    def _cache(self, short: bool) -> None:
         """Nothing is kept on disk: counting characters is cheaper than looking them up."""

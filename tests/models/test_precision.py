@@ -1,0 +1,66 @@
+"""Half precision is taken where the processor has it, the embeddings agree, and it is faster; and nowhere else."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+
+from quickstudy.models import precision
+from quickstudy.models.precision import half_pays
+
+CPU = torch.device("cpu")
+
+
+def encode(slow_in: str, *, error: float = 0.0):
+    """An encoder that takes longer in one of both precisions, and whose short answers are off by `error`."""
+    full = torch.randn(8, 16, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(8, 16, generator=torch.Generator().manual_seed(1))
+
+    def once() -> torch.Tensor:
+        short = torch.is_autocast_enabled("cpu")
+        time.sleep(0.02 if short == (slow_in == "half") else 0.0)
+        return full + error * noise if short else full
+
+    return once
+
+
+@pytest.mark.parametrize(
+    ("has", "slow_in", "error", "pays"),
+    [(True, "full", 0.001, True), (True, "half", 0.001, False), (True, "full", 0.2, False), (False, "full", 0.0, False)],
+    ids=["pays", "slower", "differs", "emulated"],
+)
+def test_what_decides(monkeypatch, has, slow_in, error, pays):
+    monkeypatch.setattr(precision, "has_bf16", lambda device: has)
+    assert half_pays(encode(slow_in, error=error), CPU) == pays
+
+
+def test_a_processor_without_it_is_not_even_tried(monkeypatch):
+    monkeypatch.setattr(precision, "has_bf16", lambda device: False)
+    assert not half_pays(lambda: pytest.fail("tried"), CPU)
+
+
+def test_many_sentences_are_encoded_in_half_and_kept_apart_from_others(monkeypatch, tmp_path):
+    from test_encoder import tiny
+    from torch import nn
+
+    monkeypatch.setenv("QUICKSTUDY_CACHE", str(tmp_path))
+    monkeypatch.setattr("quickstudy.models.encoder.MANY", 5)
+    tried = []
+    monkeypatch.setattr("quickstudy.models.encoder.half_pays", lambda encode, device: tried.append(encode().shape) or True)
+
+    def encoder():
+        made = tiny(dense=[nn.Linear(6, 6)])
+        for seed, parameter in enumerate(made.parameters()):
+            parameter.data = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
+        return made.requires_grad_(False)
+
+    sentences = [chr(97 + i) * 3 for i in range(6)]
+    full, short = encoder().memory(sentences[:4]), encoder().memory(sentences)
+    assert len(tried) == 1
+    assert all(vector.dtype == torch.float32 for vector in short.values())
+    assert not torch.equal(full["aaa"], short["aaa"])
+    assert torch.cosine_similarity(full["aaa"], short["aaa"], dim=0) > 0.999
+    assert torch.equal(encoder().memory(sentences[:4])["aaa"], full["aaa"])
+    assert torch.equal(encoder().memory(sentences)["aaa"], short["aaa"])
