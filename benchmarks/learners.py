@@ -3,7 +3,7 @@
 python benchmarks/learners.py OUT [FOLDS]      (folds 1 to 5, all learners of a fold before the next; goes on where it stopped)
 
 The same for all: minilm with LoRA of rank 8 on its two top layers, class names as one more example in training, the same
-validation tasks, six trials, the best of two validations within a trial. Then the test classes, by benchmarks/banking77.py.
+validation tasks, four trials, the best of two validations within a trial. Then the test classes, by benchmarks/banking77.py.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 import yaml
-
 from banking77 import main as judge
+
 from quickstudy.runs.recipe import Recipe
 from quickstudy.runs.tune import tune
 
-TRIALS = 6
+TRIALS = 4
 OUTER = {"optimizer": "adamw", "weight_decay": 0.01, "schedule": "linear", "warmup": 0.1}
 METRIC = {"ways": 25, "shots": 1, "queries": 3, "tasks": 1, "names": True}
 GRADIENT = {"ways": 5, "shots": 1, "queries": 4, "tasks": 2, "names": True}

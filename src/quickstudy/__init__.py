@@ -13,9 +13,17 @@ _PUBLIC = {
     "Table": "tasks.table",
     "Episodes": "tasks.episodes",
     "Sinusoids": "tasks.sinusoids",
+    "Unlabelled": "tasks.unlabelled",
     "Learner": "learners.base",
     "MAML": "learners.maml",
     "ANIL": "learners.anil",
+    "BOIL": "learners.boil",
+    "MetaSGD": "learners.meta_sgd",
+    "MAMLpp": "learners.mamlpp",
+    "MetaCurvature": "learners.meta_curvature",
+    "IMAML": "learners.imaml",
+    "ProtoMAML": "learners.proto_maml",
+    "ExampleWeights": "learners.example_weights",
     "CAVIA": "learners.cavia",
     "Reptile": "learners.reptile",
     "Prototypical": "learners.prototypical",
@@ -68,11 +76,18 @@ if TYPE_CHECKING:
     from quickstudy.learners.baselines.nearest_neighbours import NearestNeighbours as NearestNeighbours
     from quickstudy.learners.baselines.ridge import Ridge as Ridge
     from quickstudy.learners.baselines.zero_step import ZeroStep as ZeroStep
+    from quickstudy.learners.boil import BOIL as BOIL
     from quickstudy.learners.cavia import CAVIA as CAVIA
     from quickstudy.learners.default import Default as Default
+    from quickstudy.learners.example_weights import ExampleWeights as ExampleWeights
+    from quickstudy.learners.imaml import IMAML as IMAML
     from quickstudy.learners.maml import MAML as MAML
+    from quickstudy.learners.mamlpp import MAMLpp as MAMLpp
     from quickstudy.learners.matching import Matching as Matching
+    from quickstudy.learners.meta_curvature import MetaCurvature as MetaCurvature
+    from quickstudy.learners.meta_sgd import MetaSGD as MetaSGD
     from quickstudy.learners.prior_head import PriorHead as PriorHead
+    from quickstudy.learners.proto_maml import ProtoMAML as ProtoMAML
     from quickstudy.learners.prototypical import Prototypical as Prototypical
     from quickstudy.learners.r2d2 import R2D2 as R2D2
     from quickstudy.learners.reptile import Reptile as Reptile
@@ -83,3 +98,4 @@ if TYPE_CHECKING:
     from quickstudy.tasks.sinusoids import Sinusoids as Sinusoids
     from quickstudy.tasks.table import Table as Table
     from quickstudy.tasks.task import Task as Task
+    from quickstudy.tasks.unlabelled import Unlabelled as Unlabelled

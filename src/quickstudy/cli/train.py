@@ -54,7 +54,7 @@ def _data_changes(data: str | None, text: str | None, label: str | None) -> list
     if data is not None:
         is_table = bool(Path(data).suffix) or Path(data).exists() or data.startswith("hf:")
         key = "table" if is_table else "set"
-        gone = {"table", "set", "source", "fold"} - {key}
+        gone = {"table", "set", "unlabelled", "source", "fold"} - {key}
         place = f"--data {data}"
         changes = [(f"data.{key}={json.dumps(data)}", place), *((f"data.{other}=null", place) for other in sorted(gone))]
     if text is not None:
@@ -65,11 +65,12 @@ def _data_changes(data: str | None, text: str | None, label: str | None) -> list
 
 
 def _need_data(file: Path, overrides: list[str | tuple[str, str]]) -> None:
-    """A recipe such as own-labels is one for data that others bring."""
+    """Recipes such as own-labels and unlabelled are for data that others bring."""
     from quickstudy.runs.yaml_positions import read
 
     given = any((change if isinstance(change, str) else change[0]).startswith("data") for change in overrides)
     if not given and "data" not in read(file).data:
         raise QuickstudyError(
-            f"{file.stem} leaves the data to you: add --data FILE (CSV, TSV, JSONL) or --data NAME of a known set"
+            f"{file.stem} leaves the data to you: add --data FILE (CSV, TSV, JSONL) or --data NAME of a known set, or, for "
+            "text without labels, --set data.unlabelled=FOLDER"
         )

@@ -11,12 +11,13 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
 from quickstudy.models.loading import load
 from quickstudy.models.networks import mlp
-from quickstudy.runs.recipe import EpisodesPart, Recipe, ValidationPart
+from quickstudy.runs.recipe import DataPart, EpisodesPart, Recipe, ValidationPart
 from quickstudy.tasks import named
 from quickstudy.tasks.episodes import Episodes
 from quickstudy.tasks.sinusoids import Sinusoids
 from quickstudy.tasks.table import Table
 from quickstudy.tasks.task import Task
+from quickstudy.tasks.unlabelled import Unlabelled
 
 PartName = Literal["train", "valid", "test"]
 FRACTIONS = {"train": 0.6, "valid": 0.2, "test": 0.2}
@@ -64,10 +65,10 @@ def data_part(recipe: Recipe, name: PartName) -> Table | Sinusoids:
     try:
         if data.set is not None and (data.fold is not None or _has_folds(data.set)):
             return named.select_part(data.set, split=name, fold=data.fold or 1)[0]
-        table = named.named(data.set) if data.set is not None else Table.read(data.table, text=data.text, label=data.label)
-        return table.divide(fractions=FRACTIONS, seed=data.seed)[name]
+        return _table(data).divide(fractions=FRACTIONS, seed=data.seed)[name]
     except QuickstudyError as error:
-        raise recipe.problem(str(error), ("data", "set" if data.set is not None else "table")) from error
+        key = next(key for key in ("set", "unlabelled", "table") if getattr(data, key) is not None)
+        raise recipe.problem(str(error), ("data", key)) from error
 
 
 def train_episodes(recipe: Recipe) -> Episodes:
@@ -92,6 +93,14 @@ def _episodes(recipe: Recipe, name: PartName, part: EpisodesPart | ValidationPar
         return Episodes(source, ways=part.ways, shots=part.shots, queries=part.queries, tasks=tasks, seed=seed, names=part.names)
     except QuickstudyError as error:
         raise recipe.problem(str(error), (section,)) from error
+
+
+def _table(data: DataPart) -> Table:
+    if data.set is not None:
+        return named.named(data.set)
+    if data.unlabelled is not None:
+        return Unlabelled.read(data.unlabelled, text=data.text)
+    return Table.read(data.table, text=data.text, label=data.label)
 
 
 def _has_folds(name: str) -> bool:

@@ -82,6 +82,13 @@ class LearnerPart(_Part):
                 given[key] = TypeAdapter(known[key], config=_ANY_TYPE).validate_python(value)
             except ValidationError as error:
                 raise ProblemAt(("learner", key), wrong_value(f"learner.{key}", error.errors()[0]["msg"], value)) from None
+        if "rule" in given and "rule" in known:
+            from quickstudy.inner.rules.settings import rule_from
+
+            try:
+                rule_from(given["rule"])
+            except QuickstudyError as error:
+                raise ProblemAt(("learner", "rule"), str(error)) from None
         if self.rates is not None:
             from quickstudy.inner.rules import Rates
 
@@ -120,8 +127,10 @@ class DataPart(_Part):
     """Its published class fold, from 1. Null: the first, or a division by seed where none is published."""
     table: str | None = None
     """In place of a set: a CSV, TSV or JSONL file (from the current directory) or `hf:NAME`."""
+    unlabelled: str | None = None
+    """In place of a set: text without labels, a folder or file; a task is which of some words is masked."""
     text: str = "text"
-    """The table's column of sentences."""
+    """The column of sentences."""
     label: str = "label"
     """The table's column of labels."""
     source: Literal["sinusoids"] | None = None
@@ -131,8 +140,8 @@ class DataPart(_Part):
 
     @model_validator(mode="after")
     def _one(self) -> DataPart:
-        if sum(value is not None for value in (self.set, self.table, self.source)) != 1:
-            raise ValueError("needs exactly one of set, table and source")
+        if sum(value is not None for value in (self.set, self.table, self.unlabelled, self.source)) != 1:
+            raise ValueError("needs exactly one of set, table, unlabelled and source")
         if self.fold is not None and self.set is None:
             raise ValueError("has fold, which belongs to a set")
         return self

@@ -32,10 +32,10 @@ def check(recipe: Recipe) -> None:
     """Makes sure that there are labels enough to teach, to choose and to judge, and sentences enough for each.
 
     Raises:
-        QuickstudyError: too few labels, too few sentences, or made-up tasks.
+        QuickstudyError: too few labels, too few sentences, or tasks without labels of one's own.
     """
     data = recipe.data
-    if data.source is not None:
+    if data.source is not None or data.unlabelled is not None:
         raise recipe.problem("strength is judged on labelled sentences; give data.table, or leave strength out", ("strength",))
     place = ("data", "set" if data.set is not None else "table")
     try:

@@ -16,6 +16,7 @@ from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.names import with_names
 from quickstudy.tasks.table import Table
 from quickstudy.tasks.task import Task
+from quickstudy.tasks.unlabelled import Unlabelled
 
 Range = int | tuple[int, int]
 """A number, or the least and the most of a range that is drawn from."""
@@ -47,7 +48,7 @@ class Episodes(IterableDataset):
         names: whether each class's name, read as words, is one more example to learn from.
 
     Raises:
-        QuickstudyError: more ways than classes; a class with too few examples; numbers below one.
+        QuickstudyError: more ways than classes; a class with too few examples; numbers below one; names of `Unlabelled`.
     """
 
     def __init__(
@@ -69,6 +70,9 @@ class Episodes(IterableDataset):
         if queries != "all":
             _range("queries", queries)
         _range("tasks", tasks)
+        if names and isinstance(source, Unlabelled):
+            why = f"each class of {source.name} is the word masked in its sentences, so its name is the answer"
+            raise QuickstudyError(f"names: {why}; leave names out")
         if isinstance(source, Table):
             self._check(source, support)
         elif queries == "all" or ways == "all":

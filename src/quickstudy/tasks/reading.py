@@ -214,7 +214,7 @@ def lines(file: Path | None) -> Iterator[str]:
     """The sentences of a text file, one a line, or of standard input; blank lines are skipped.
 
     Raises:
-        QuickstudyError: no such file, or a line that is not UTF-8.
+        QuickstudyError: no such file, or a line that is binary or not UTF-8.
     """
     name = str(file) if file else "standard input"
     if file and not file.is_file():
@@ -227,5 +227,7 @@ def lines(file: Path | None) -> Iterator[str]:
                 raise QuickstudyError(
                     f"{name}: line {number} is not UTF-8 (byte {error.start} of the line); save the file as UTF-8"
                 ) from None
+            if "\0" in sentence:
+                raise QuickstudyError(f"{name}: line {number} looks binary (it holds a NUL); give a text file in UTF-8")
             if sentence:
                 yield sentence

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ class Table:
             keep = [i for i in keep if splits[i] == split]
         rows = list(keep)
         splits = self.splits and [self.splits[i] for i in rows]
-        return Table([self.texts[i] for i in rows], [self.labels[i] for i in rows], self.name, splits)
+        return replace(self, texts=[self.texts[i] for i in rows], labels=[self.labels[i] for i in rows], splits=splits)
 
     def divide(
         self,
@@ -188,7 +188,7 @@ class Table:
         return {part: sorted(next(drawn) for _ in range(size)) for part, size in sizes.items()}
 
     def _renamed(self, part: str) -> Table:
-        return Table(self.texts, self.labels, f"{self.name}/{part}", self.splits)
+        return replace(self, name=f"{self.name}/{part}")
 
 
 def _is_name(source: str) -> bool:
