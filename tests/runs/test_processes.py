@@ -40,9 +40,9 @@ with Processes.join() as processes:
     try:
         train(Recipe.read(recipe), out, processes=processes)
     except QuickstudyError as error:
-        print(processes.rank, error, flush=True)
+        print(f"{processes.rank} {error}\\n", end="", flush=True)
 threads = os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else [0]
-print("threads left:", len(threads), flush=True)
+print(f"threads left: {len(threads)}\\n", end="", flush=True)  # one write, which another process cannot cut
 """
 
 

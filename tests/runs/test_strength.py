@@ -32,7 +32,8 @@ SCRIPT = (
     "import sys; from quickstudy.runs.processes import Processes; from quickstudy.runs.recipe import Recipe\n"
     "from quickstudy.runs.train import train\n"
     "with Processes.join() as together:\n"
-    "    print(train(Recipe.read(sys.argv[1]), sys.argv[2], processes=together)['strength'], flush=True)\n"
+    "    found = train(Recipe.read(sys.argv[1]), sys.argv[2], processes=together)['strength']\n"
+    "    print(f'{found}\\n', end='', flush=True)\n"
 )
 
 

@@ -27,8 +27,12 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of the tasks.")] = 0,
     names: Annotated[bool, typer.Option("--names", help="The class name is one more example, for every learner alike.")] = False,
     baselines: Annotated[
-        str, typer.Option(help="none, standard, or full (adds fine-tuning and joint training on the first 50 tasks).")
+        str,
+        typer.Option(help="none, standard, or full (adds three ways of fine-tuning, and joint training, on the first 50 tasks)."),
     ] = "standard",
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="MODEL `default` tries fine-tuning too, as `adapt --thorough` does.")
+    ] = False,
     text: Annotated[str, typer.Option(help="The column of the sentences.")] = "text",
     label: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
@@ -52,7 +56,7 @@ def evaluate(
     if report:
         page.check_place(report)
     everything = ways == "all"
-    learner, name = resolve(model)
+    learner, name = resolve(model, thorough=thorough)
     source, support = _source(model, data, split, fold, text, label)
     tasks = Episodes(
         source,
@@ -65,12 +69,13 @@ def evaluate(
         names=names,
     )
     with progress_bar() as show:
-        standard, slow = baselines_for(learner, model, name, baselines, progress=show)
+        labels = source.classes if isinstance(source, Table) else ()
+        standard, slow = baselines_for(learner, model, name, baselines, labels=labels, progress=show)
         observed = Observed() if report else None
         result = judge(learner, tasks, baselines=standard, slow_baselines=slow, progress=show, observe=observed)
     typer.echo(render(result))
     best = ranking(result)[0][0]["learner"]
-    if not names and best in ("ZeroStep", "Default"):
+    if not names and best.startswith(("ZeroStep", "Default")):
         typer.echo(f"{best} reads the label names, which the others were not given; --names gives them to every learner alike.")
     if (learned_from := _learned_from(model)) and isinstance(source, Table):
         result["leaks"] = leakage(learned_from, source.texts)

@@ -13,12 +13,15 @@ DEFAULT_MODEL = "minilm"
 PRIORS = Path(__file__).parents[1] / "priors"
 
 
-def resolve(model: str) -> tuple[Learner, str]:
+def resolve(model: str, *, thorough: bool = False) -> tuple[Learner, str]:
     """A learner for MODEL, and the name of the pretrained model below it.
 
     In this order: `default` (what `quickstudy adapt` does on minilm), a folder (a run; a Hugging Face model), a name in
     `priors/`, a packaged model, a hub id. A model without a run has learned nothing yet, so a logistic probe on its
     features learns for it.
+
+    Args:
+        thorough: whether `default` is to try fine-tuning too.
     """
     from quickstudy.learners.artefact import is_artefact
     from quickstudy.learners.baselines.logistic_probe import LogisticProbe
@@ -28,7 +31,9 @@ def resolve(model: str) -> tuple[Learner, str]:
     if model == "default":
         from quickstudy.learners.default import Default
 
-        return Default(load(DEFAULT_MODEL)), DEFAULT_MODEL
+        return Default(load(DEFAULT_MODEL), thorough=thorough), DEFAULT_MODEL
+    if thorough:
+        raise QuickstudyError(f"--thorough: {model} is judged as it is; give `default` in its place, or leave --thorough out")
     folder = Path(model).expanduser()
     if folder.is_dir() and is_artefact(folder):
         raise QuickstudyError(
@@ -47,7 +52,7 @@ def resolve(model: str) -> tuple[Learner, str]:
     return LogisticProbe(load(model)), model
 
 
-def resolve_for_adapting(model: str, *, names: Any = "auto", unlabelled: Sequence[str] = ()) -> Learner:
+def resolve_for_adapting(model: str, *, names: Any = "auto", unlabelled: Sequence[str] = (), thorough: bool = False) -> Learner:
     """What `quickstudy adapt MODEL` learns with.
 
     On a plain encoder, the head that cross-validation chooses (`Default`); a run that leaves its encoder as it is while
@@ -63,6 +68,8 @@ def resolve_for_adapting(model: str, *, names: Any = "auto", unlabelled: Sequenc
             raise QuickstudyError(f"--unlabelled: {type(learner).__name__} has no use for sentences without labels; leave it out")
         if names != "auto":
             raise QuickstudyError(f"--names: {type(learner).__name__} learns from sentences alone; leave it out")
+        if thorough:
+            raise QuickstudyError(f"--thorough: {type(learner).__name__} has no other candidate to try; leave it out")
         return learner
     trained = [learner] if any(True for _ in learner.parameters()) else []
-    return Default(encoder, names=names, unlabelled=unlabelled, others=trained)
+    return Default(encoder, names=names, unlabelled=unlabelled, others=trained, thorough=thorough)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.models.encoder import Encoder
 from quickstudy.tasks.batch import Batch
@@ -29,6 +30,7 @@ class HeldOut:
         targets: class numbers `(rows,)`.
         folds: in how many parts they were held out.
         fold: which of them each row was in, `(rows,)`.
+        learned: what was learned without each fold.
     """
 
     rows: list[int]
@@ -36,6 +38,7 @@ class HeldOut:
     targets: torch.Tensor
     folds: int
     fold: np.ndarray
+    learned: Sequence[Adapted] = ()
 
     @property
     def right(self) -> np.ndarray:
@@ -82,16 +85,18 @@ def cross_validate(
     place = {name: i for i, name in enumerate(classes)}
     targets = numbered(support.take(rows).targets, classes)
     logits = torch.full((len(rows), len(classes)), -torch.inf)
+    every: list[Adapted] = []
     for fold in range(folds):
         asked = np.flatnonzero(number == fold)
         held_out = {rows[i] for i in asked}
         learned = learner.adapt(support.take([i for i in range(len(support)) if i not in held_out]))
+        every.append(learned)
         columns = [place[name] for name in learned.classes or classes]
         answers = learned.logits(support.take([rows[i] for i in asked]).inputs)
         logits[torch.as_tensor(asked).unsqueeze(1), torch.tensor(columns)] = answers.detach().float().cpu()
         if report:
             report(fold + 1, folds)
-    return HeldOut(rows, logits, targets, folds, number)
+    return HeldOut(rows, logits, targets, folds, number, every)
 
 
 def embedded_once(learner: Learner, support: Batch, report: Callable[[int, int], None] | None = None):

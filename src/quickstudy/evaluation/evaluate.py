@@ -63,7 +63,7 @@ def evaluate(
     results, comparisons, first = [], [], {}
     embedded = _EmbeddedOnce(tasks, progress)
     for each, its_tasks in judged:
-        name = type(each).__name__
+        name = each.title
         with embedded.of(each) as seconds_per_sentence:
             scores, seconds = _scores(each, its_tasks, seconds_per_sentence, progress, observe)
         for metric, values in scores.items():
@@ -84,7 +84,7 @@ def evaluate(
                 difference, interval = paired_bootstrap(first[metric][: len(values)], values)
                 comparisons.append(
                     {
-                        "learner": type(learner).__name__,
+                        "learner": learner.title,
                         "against": name,
                         "metric": metric,
                         "difference": difference,
@@ -114,7 +114,7 @@ def _scores(
         if observe:
             observe(learner, task, adapted, judged)
         if progress:
-            progress(f"{type(learner).__name__}: tasks", done, len(tasks))
+            progress(f"{learner.title}: tasks", done, len(tasks))
     return scores, seconds / len(tasks)
 
 
@@ -133,7 +133,7 @@ class _EmbeddedOnce:
             yield 0.0
             return
         if id(model) not in self.known:
-            self.known[id(model)] = self._embedded(model, type(learner).__name__)
+            self.known[id(model)] = self._embedded(model, learner.title)
         memory, seconds = self.known[id(model)]
         with model.remember(memory):
             yield seconds

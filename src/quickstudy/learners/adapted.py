@@ -55,13 +55,18 @@ class Adapted:
     @torch.no_grad()
     def logits(self, inputs: Any) -> torch.Tensor:
         """The head's output, `(examples, classes)`, or the values where the task has real targets."""
+        output = self.embed(inputs)
+        return output if self.head is None else self.head(output)
+
+    @torch.no_grad()
+    def embed(self, inputs: Any) -> torch.Tensor:
+        """What the model gives with the parameters that moved: embeddings `(examples, dim)` where there is a head over them."""
         with seeded(0, self.model):
             if isinstance(self.model, Encoder) and not self.phi:
                 output = self.model.embed(inputs)
             else:
                 output = self.call(self.phi, inputs)
-            output = getattr(output, "logits", output)
-        return output if self.head is None else self.head(output)
+        return getattr(output, "logits", output)
 
     def predict(self, inputs: Any) -> list[str] | torch.Tensor:
         """Labels where the task has labels, class indices for whole-number targets, values for real ones."""
@@ -82,7 +87,7 @@ class Adapted:
         """What each sentence is like among those that were learned from; None where they were not kept."""
         if self.examples is None or not isinstance(self.model, Encoder):
             return None
-        return self.examples.like(self.model.embed(inputs))
+        return self.examples.like(self.embed(inputs))
 
     @contextmanager
     def remember(self, inputs: Sequence[str]) -> Iterator[None]:

@@ -30,6 +30,11 @@ class Learner(nn.Module):
     progress: float = 0.0
     frozen_features: bool = False
 
+    @property
+    def title(self) -> str:
+        """What it is called in tables, which may hold several of one class."""
+        return type(self).__name__
+
     def batches(self, tasks: Sequence[Task]) -> Iterable[Sequence[Task]]:
         """The parts of one outer step; only learners that act override it (roll out, yield minibatches)."""
         yield tasks

@@ -1,4 +1,4 @@
-"""What `quickstudy adapt` does unless told otherwise: the head that cross-validation chooses, calibrated."""
+"""What `quickstudy adapt` does unless told otherwise: the candidate that cross-validation chooses, calibrated."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from quickstudy.evaluation.cross_validation import HeldOut, cross_validate, embe
 from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.learners.baselines.centroid import Centroid
+from quickstudy.learners.baselines.fine_tune import CHOSEN, FineTune
 from quickstudy.learners.baselines.nearest_neighbours import NearestNeighbours
 from quickstudy.learners.baselines.ridge import Ridge
 from quickstudy.learners.metric import MetricLearner
 from quickstudy.learners.prior_head import Prior, PriorHead
+from quickstudy.models.encoder import Encoder
 from quickstudy.models.examples import Examples, threshold
+from quickstudy.models.loading import load
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.names import are_names, is_word, readable, with_names
 from quickstudy.tasks.targets import is_labels, number
@@ -35,6 +38,8 @@ MARGIN = 2.0
 class Default(Learner):
     """Chooses among heads on frozen embeddings by cross-validation on the support, and calibrates the chosen one.
 
+    With `thorough`, fine-tuning of the encoder is one candidate more, by the same rule.
+
     Candidates: the prior head, the same without class names, the nearest class mean, ridge regression, logistic
     regression with two penalties, a vote of the nearest examples, and whatever else is given. The prior head comes
     first; another takes its place if it is better on the same held-out examples by more than two standard errors.
@@ -45,6 +50,11 @@ class Default(Learner):
         unlabelled: sentences without labels, for the prior head.
         others: further candidates, such as a meta-trained learner.
         prior: of the prior head; by default the one that comes with quickstudy.
+        thorough: whether to try LoRA on the encoder too, which takes minutes. It moves the adapters that the model has,
+            or those of a second, fresh encoder of the same name.
+
+    Raises:
+        QuickstudyError: `names` that are not known; `thorough` on a model that cannot have adapters.
     """
 
     kinds = ("classify",)
@@ -57,12 +67,12 @@ class Default(Learner):
         unlabelled: Sequence[str] = (),
         others: Sequence[Learner] = (),
         prior: Prior | None = None,
+        thorough: bool = False,
     ):
         super().__init__()
         if names not in ("auto", "yes", "no"):
             raise QuickstudyError(f"names={names!r} is not known; it is 'auto', 'yes' or 'no'")
-        self.model = model
-        self.names = names
+        self.model, self.names, self.thorough = model, names, thorough
         self.favourite = PriorHead(model, prior=prior, unlabelled=unlabelled)
         self.candidates: dict[str, Learner] = {
             "prior head": self.favourite,
@@ -73,7 +83,14 @@ class Default(Learner):
             "nearest examples": NearestNeighbours(model),
             **{f"{type(learner).__name__}, as trained": learner for learner in others},
         }
+        if thorough:
+            self.candidates["LoRA fine-tuning"] = FineTune(_with_adapters(model), **CHOSEN["LoRA"])
         self.frozen_features = all(learner.frozen_features for learner in others)
+
+    @property
+    def title(self) -> str:
+        """Its name, and whether it is thorough."""
+        return f"{type(self).__name__} (thorough)" if self.thorough else type(self).__name__
 
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         """Nothing is meta-learned here; the prior of the prior head was, before."""
@@ -84,7 +101,8 @@ class Default(Learner):
         """Learns the labels with the best candidate."""
         named = self._named(support)
         (numbered,), classes = number(named)
-        models = {id(learner.model): learner for learner in self.candidates.values()}  # each encodes the sentences once
+        frozen = [learner for learner in self.candidates.values() if learner.frozen_features]
+        models = {id(learner.model): learner for learner in frozen}  # each encodes the sentences once
         with ExitStack() as stack:
             for learner in models.values():
                 stack.enter_context(embedded_once(learner, named))
@@ -99,7 +117,7 @@ class Default(Learner):
             accuracies = {name: float(found.right.mean()) for name, found in held_out.items() if found}
             learned.candidates = {title: accuracies.get(title), **accuracies}
             if is_labels(support.inputs):
-                learned.examples = self._examples(named, numbered.targets, held_out[title])
+                learned.examples = _examples(learned, named, numbered.targets, held_out[title])
         return learned
 
     def _named(self, support: Batch) -> Batch:
@@ -112,19 +130,38 @@ class Default(Learner):
     def _learner(self, title: str) -> Learner:
         return self.candidates[title.removesuffix(WITHOUT)]
 
-    def _examples(self, support: Batch, targets: torch.Tensor, held_out: HeldOut | None) -> Examples:
-        """The support, and how familiar a sentence must look to fit any label."""
-        embeddings = F.normalize(self.favourite.embed(support.inputs), dim=1)
-        examples = Examples(support.inputs, targets.to(embeddings.device), embeddings)
-        if held_out is None:
-            return examples
-        seen = []
-        for fold in range(held_out.folds):
-            asked = [row for row, its in zip(held_out.rows, held_out.fold, strict=True) if its == fold]
-            rest = sorted(set(range(len(support))) - set(asked))
-            part = Examples([support.inputs[i] for i in rest], examples.targets[rest], embeddings[rest])
-            seen.append(part.familiarity(embeddings[asked]))
-        return replace(examples, none_below=threshold(torch.cat(seen).cpu().numpy()))
+
+def _with_adapters(model: nn.Module) -> nn.Module:
+    """The model itself where something of it learns, else another of the same name, with adapters."""
+    if not isinstance(model, Encoder) or "name" not in model.spec:
+        raise QuickstudyError(
+            f"thorough fine-tunes a sentence encoder by LoRA, and {type(model).__name__} is none that was loaded by name; "
+            "use models.load, or leave thorough out"
+        )
+    if any(p.requires_grad for p in model.parameters()):
+        return model
+    try:
+        return load(model.spec["name"], lora=8).to(model.device)
+    except QuickstudyError as error:
+        raise QuickstudyError(f"thorough cannot fine-tune {model.spec['name']} by LoRA; leave thorough out ({error})") from error
+
+
+def _examples(learned: Adapted, support: Batch, targets: torch.Tensor, held_out: HeldOut | None) -> Examples:
+    """The support as the chosen candidate embeds it, and how familiar a sentence must look to fit any label.
+
+    What was held out is embedded by what was learned without it: an encoder that moved finds its own examples too familiar.
+    """
+    embeddings = F.normalize(learned.embed(support.inputs), dim=1)
+    examples = Examples(support.inputs, targets.to(embeddings.device), embeddings)
+    if held_out is None:
+        return examples
+    seen = []
+    for fold, without in enumerate(held_out.learned):
+        asked = [row for row, its in zip(held_out.rows, held_out.fold, strict=True) if its == fold]
+        rest = sorted(set(range(len(support))) - set(asked))
+        known, new = (F.normalize(without.embed([support.inputs[i] for i in rows]), dim=1) for rows in (rest, asked))
+        seen.append(Examples([support.inputs[i] for i in rest], examples.targets[rest], known).familiarity(new))
+    return replace(examples, none_below=threshold(torch.cat(seen).cpu().numpy()))
 
 
 def best(held_out: Mapping[str, HeldOut | None]) -> str:

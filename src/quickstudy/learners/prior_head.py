@@ -41,6 +41,8 @@ class Prior:
         unlabelled: how many examples the unlabelled sentences assigned to a class count for.
         sharpness: of that assignment, as a logarithm.
         temperature: what logits are divided by before they become probabilities.
+        common: the share of the part along the support's mean, which all classes have in common, that is taken off at one
+            shot; the root of the number of shots divides it, since with more the fit finds by itself what tells them apart.
         towards: what the pull is towards.
     """
 
@@ -50,6 +52,7 @@ class Prior:
     unlabelled: Weight = (1.6, 0.0, 0.0)
     sharpness: float = 3.0
     temperature: Weight = (0.0, 0.0, 0.0)
+    common: float = 0.0
     towards: Literal["prototypes", "zero"] = "prototypes"
 
     @classmethod
@@ -73,9 +76,11 @@ class PriorHead(MetricLearner):
     """Softmax regression pulled to prototypes (MAP), in which names and unlabelled sentences count as examples.
 
     An example that is its own label read as words ("card lost" for card_lost) is that class's name. With embeddings z of
-    unit length, prototypes c_k are the normalised weighted means of examples, name, and the mean of the unlabelled
-    sentences that belong to the class (each softly assigned to the nearest prototypes, as in Ren et al. 2018, section
-    3.1.1); then `models.softmax_regression.fit` with the prototypes as centres. All weights come from the prior.
+    unit length, a share of each one's part along the mean u of the classes is taken off (as Mu and Viswanath 2018,
+    "all-but-the-top", do), z - s (z.u) u, and what is left has unit length again. Prototypes c_k are the normalised weighted
+    means of examples, name, and the mean of the unlabelled sentences that belong to the class (each softly assigned to the
+    nearest prototypes, as in Ren et al. 2018, section 3.1.1); then `models.softmax_regression.fit` with the prototypes as
+    centres. All weights come from the prior.
 
     Args:
         prior: by default the one that comes with quickstudy.
@@ -117,22 +122,38 @@ class PriorHead(MetricLearner):
         """
         member = F.one_hot(targets).to(embeddings)
         ways, shots = member.shape[1], member[~names].sum(dim=0).clamp(min=1)
+        usual = shots.log().mean().exp()
+        common, share = _common(embeddings, member, names), self.prior.common / float(usual.sqrt())
+        embeddings = F.normalize(_less(embeddings, common, share), dim=1)
         weights = torch.where(names, _weight(self.prior.name, shots, ways)[targets], torch.ones_like(embeddings[:, 0]))
         sums = (member * weights.unsqueeze(1)).T @ embeddings
         centres = F.normalize(sums, dim=1)
         if others is not None:
+            others = F.normalize(_less(others, common, share), dim=1)
             most = _weight(self.prior.unlabelled, shots, ways)
             for _ in range(ROUNDS):
                 belongs = (math.exp(self.prior.sharpness) * others @ centres.T).softmax(dim=1)
                 mass = belongs.sum(dim=0)
                 counts = torch.minimum(most, mass) / mass.clamp(min=1e-9)
                 centres = F.normalize(sums + counts.unsqueeze(1) * (belongs.T @ others), dim=1)
-        usual = shots.log().mean().exp()
         scale, pull = (float(_weight(weight, usual, ways)) for weight in (self.prior.scale, self.prior.pull))
         if self.prior.towards == "zero":
             centres = torch.zeros_like(centres)
         weight = fit(embeddings, targets, centres, weights=weights, scale=scale, pull=pull)
-        return LinearHead(scale * weight, weight.new_zeros(ways))
+        # taken off the weights: of W (z - s (z.u) u) and (W - s (W.u) u) z the second is a plain linear head
+        return LinearHead(scale * _less(weight, common, share), weight.new_zeros(ways))
+
+
+def _less(vectors: torch.Tensor, common: torch.Tensor, share: float) -> torch.Tensor:
+    return vectors - share * (vectors @ common).unsqueeze(1) * common
+
+
+def _common(embeddings: torch.Tensor, member: torch.Tensor, names: torch.Tensor) -> torch.Tensor:
+    """The direction `(dim,)` of the mean of the classes' means; of sentences, since names are of another kind."""
+    counted = torch.ones_like(names) if bool(names.all()) else ~names
+    counts = member[counted].sum(dim=0)
+    means = member[counted].T @ embeddings[counted] / counts.clamp(min=1).unsqueeze(1)
+    return F.normalize(means.sum(dim=0), dim=0)
 
 
 def _weight(weight: Weight, shots: torch.Tensor, ways: int) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -144,7 +144,7 @@ class Encoder(nn.Module):
             stored = cache.get([sentence for sentence in distinct if sentence not in known])
             known |= {sentence: vector.to(next(self.module.parameters())) for sentence, vector in stored.items()}
         new = [sentence for sentence in distinct if sentence not in known]
-        with half(self.device, enabled=short):
+        with half(self.device) if short else nullcontext():
             vectors = self.embed(new, progress=progress)
         fresh = dict(zip(new, vectors.float() if short else vectors, strict=True))
         if cache and fresh:

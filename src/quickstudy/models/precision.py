@@ -15,8 +15,8 @@ AGREE = 0.999
 """The least mean cosine between the embeddings of both precisions."""
 
 
-def half(device: torch.device, *, enabled: bool) -> AbstractContextManager[object]:
-    """Inside, matrix products are taken in bfloat16 where `enabled`."""
+def half(device: torch.device, *, enabled: bool = True) -> AbstractContextManager[object]:
+    """Inside, matrix products are taken in bfloat16."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from quickstudy.evaluation.evaluate import Progress
 from quickstudy.learners.base import Learner
-
-FINE_TUNE = {"lr": 0.001, "steps": 10}
-"""Chosen on validation classes (docs/results/fine-tuning.md)."""
+from quickstudy.tasks.names import is_word
 
 
 def baselines_for(
-    learner: Learner, run: str, name: Any, which: str, *, progress: Progress | None = None
+    learner: Learner, run: str, name: Any, which: str, *, labels: Sequence[str] = (), progress: Progress | None = None
 ) -> tuple[list[Learner], list[Learner]]:
     """Fresh baselines on the plain pretrained model: those judged on all tasks, and the slow ones.
 
@@ -22,6 +23,7 @@ def baselines_for(
         run: the run folder it comes from, whose recipe joint training repeats on the same examples and steps.
         name: the pretrained model.
         which: "none", "standard" or "full".
+        labels: those of the tasks. Where most are no words, an encoder has nothing to say of the names alone (`ZeroStep`).
     """
     from quickstudy.learners.baselines.centroid import Centroid
     from quickstudy.learners.baselines.logistic_probe import LogisticProbe
@@ -42,19 +44,32 @@ def baselines_for(
     else:
         whole, plain = None, load(name)
     kinds = (Centroid, LogisticProbe, Ridge, NearestNeighbours, ZeroStep) if hasattr(plain, "dim") else (ZeroStep,)
+    if hasattr(plain, "dim") and sum(map(is_word, labels)) < len(labels) / 2:
+        kinds = kinds[:-1]
     standard: list[Learner] = [kind(plain) for kind in kinds if type(learner) is not kind]
     if which == "standard":
         return standard, []
-    return standard, _slow(whole, name, progress)
+    return standard, _slow(whole, name, plain, progress)
 
 
-def _slow(recipe: Any, name: Any, progress: Progress | None) -> list[Learner]:
-    from quickstudy.learners.baselines.fine_tune import FineTune
+def _slow(recipe: Any, name: Any, plain: nn.Module, progress: Progress | None) -> list[Learner]:
+    """Fine-tuning of all weights, of LoRA adapters and of the head alone; joint training, of a run that has adapters to train.
+
+    A network that is no encoder is fine-tuned as it is; a model without parameters cannot be.
+    """
+    from quickstudy.learners.baselines.fine_tune import CHOSEN, FineTune
     from quickstudy.models import load
-
-    if recipe is None:
-        return [FineTune(load(name, lora=8), **FINE_TUNE)]
+    from quickstudy.models.encoder import Encoder
     from quickstudy.runs.build import build_model
     from quickstudy.runs.train import train_joint
 
-    return [FineTune(build_model(recipe), **FINE_TUNE), train_joint(recipe, progress=progress)]
+    if not any(True for _ in plain.parameters()):
+        return []
+    moving: dict[str, nn.Module] = {"LoRA": plain}
+    if isinstance(plain, Encoder):
+        adapters = build_model(recipe) if recipe and recipe.model.lora else load(name, lora=8)
+        moving = {"all": plain, "LoRA": adapters, "head": plain}
+    slow: list[Learner] = [FineTune(model, **CHOSEN[moved]) for moved, model in moving.items()]
+    if recipe and (recipe.model.lora or not isinstance(plain, Encoder)):
+        slow.append(train_joint(recipe, progress=progress))
+    return slow

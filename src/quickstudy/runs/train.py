@@ -98,8 +98,8 @@ def open_run(folder: str | Path, *, allow_files: bool = False) -> tuple[Recipe, 
 
 def train_joint(recipe: Recipe, *, progress: Callable[[str, int, int], None] | None = None) -> Learner:
     """The baseline of joint training: a recipe's model, tasks, steps and outer optimizer, without an inner loop."""
+    from quickstudy.learners.baselines.fine_tune import CHOSEN
     from quickstudy.learners.baselines.joint import JointTraining
-    from quickstudy.runs.baselines import FINE_TUNE
     from quickstudy.runs.build import build_model
     from quickstudy.tasks.table import Table
 
@@ -107,7 +107,7 @@ def train_joint(recipe: Recipe, *, progress: Callable[[str, int, int], None] | N
     classes = episodes.source.classes if isinstance(episodes.source, Table) else ()
     outer_lr = build_learner(recipe).outer_lr
     with torch.random.fork_rng(devices=[]):
-        learner = JointTraining(build_model(recipe), outer_lr=outer_lr, classes=classes, **FINE_TUNE)
+        learner = JointTraining(build_model(recipe), outer_lr=outer_lr, classes=classes, **CHOSEN["LoRA"])
         outer = OuterLoop(learner, recipe, Processes())
         for index in range(recipe.steps):
             _seed(recipe, index + 1)

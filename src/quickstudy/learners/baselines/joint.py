@@ -39,6 +39,11 @@ class JointTraining(FineTune):
             self.weight = nn.Parameter(like.new_zeros(len(self.classes), model.dim))
             self.bias = nn.Parameter(like.new_zeros(len(self.classes)))
 
+    @property
+    def title(self) -> str:
+        """Its name alone: joint training is what tells it apart, not what it moves."""
+        return type(self).__name__
+
     def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
         """The model's own trainable parameters, and the joint head."""
         return Learner.parameters(self, recurse)
