@@ -15,7 +15,7 @@ from quickstudy.tasks.batch import Batch
 
 CHOSEN: dict[str, dict[str, Any]] = {
     "LoRA": {"space": "trainable", "lr": 0.001, "steps": 10},
-    "all": {"space": ".", "lr": 0.0001, "steps": 10},
+    "all": {"space": ".", "lr": 0.00003, "steps": 10},
     "head": {"space": "head", "lr": 0.001, "steps": 50},
 }
 """What to fine-tune, with the rate and the number of steps that were best on validation classes (docs/results/fine-tuning.md)."""
