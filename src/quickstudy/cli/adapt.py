@@ -22,7 +22,7 @@ def adapt(
     unlabelled: Annotated[Path | None, typer.Option(help="A text file of sentences without labels, one a line.")] = None,
     thorough: Annotated[
         bool,
-        typer.Option("--thorough", help="Try LoRA fine-tuning of the encoder too: 40 sentences take 4 minutes, not 6 seconds."),
+        typer.Option("--thorough", help="Try LoRA fine-tuning too: 40 sentences take 4 to 5 minutes, not 6 seconds."),
     ] = False,
     more: Annotated[Path | None, typer.Option(help="A classifier whose sentences are learned again, with these.")] = None,
     text: Annotated[str, typer.Option(help="The column of the sentences.")] = "text",
