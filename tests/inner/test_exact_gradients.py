@@ -29,15 +29,6 @@ RATES: dict[str, Callable[[], Any]] = {
 FEW_RATES = ["fixed", "per layer and step", "per element"]
 
 
-@pytest.fixture(autouse=True)
-def _double() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(before)
-
-
 @dataclass(frozen=True)
 class Bench:
     """A model, a task for it, and the part of the model that ANIL-like learners move."""

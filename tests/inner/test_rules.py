@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,15 +17,6 @@ from quickstudy.inner.rules.settings import rule_from
 SHAPES = {"a.weight": (3, 2), "a.bias": (2,), "b.weight": (4,), "b.scale": ()}
 STEPS, TINY = 7, 1e-15
 """An eps so small that both ways to keep a root from zero are one."""
-
-
-@pytest.fixture(autouse=True)
-def _double() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(before)
 
 
 def grid(**choices: list[Any]) -> list[dict[str, Any]]:

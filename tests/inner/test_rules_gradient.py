@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -37,15 +37,6 @@ NUMBERS: dict[str, Number] = {
     "parameter": lambda value: Rates(value, per="parameter"),
     "element and step": lambda value: Rates(value, per="element", steps=3),
 }
-
-
-@pytest.fixture(autouse=True)
-def _double() -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    torch.manual_seed(0)
-    yield
-    torch.set_default_dtype(before)
 
 
 @dataclass

@@ -44,7 +44,7 @@ def outer(learner) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     return value.detach(), {name: p.grad for name, p in learner.named_parameters() if p.requires_grad}
 
 
-def same_as(learner, other) -> None:
+def assert_same(learner, other) -> None:
     """The same value, and the same gradient for the model's own parameters."""
     (value, got), (expected_value, expected) = outer(learner), outer(other)
     assert_close(value, expected_value)
@@ -55,14 +55,14 @@ def same_as(learner, other) -> None:
 
 def test_meta_sgd_starts_as_maml_and_has_a_rate_for_every_element():
     learner = MetaSGD(network(), **SETTINGS)
-    same_as(learner, MAML(network(), **SETTINGS))
+    assert_same(learner, MAML(network(), **SETTINGS))
     rates = {name: p for name, p in learner.named_parameters() if name.startswith("rule.")}
     assert sum(p.numel() for p in rates.values()) == sum(p.numel() for p in learner.model.parameters())
     assert all(p.grad.abs().sum() > 0 for p in rates.values())
 
 
 def test_meta_curvature_starts_as_maml():
-    same_as(MetaCurvature(network(), **SETTINGS), MAML(network(), **SETTINGS))
+    assert_same(MetaCurvature(network(), **SETTINGS), MAML(network(), **SETTINGS))
 
 
 def test_meta_curvature_multiplies_each_mode_by_its_matrix():
@@ -91,7 +91,7 @@ def test_boil_leaves_the_head_where_it_is():
     learner = BOIL(network(), **SETTINGS)
     phi = learner.adapt(task().support).phi
     assert set(phi) == {"0.weight", "0.bias"}
-    same_as(learner, MAML(network(), space=r"^0\.", **SETTINGS))
+    assert_same(learner, MAML(network(), space=r"^0\.", **SETTINGS))
     with pytest.raises(QuickstudyError, match="nothing but the head"):
         BOIL(network(), space="head")
 
@@ -137,8 +137,38 @@ def test_mamlpp_leaves_second_order_out_at_first():
     assert_close(outer(learner)[1], outer(first)[1])
 
 
+@pytest.mark.parametrize("cls", [MAML, MAMLpp, ProtoMAML, BOIL, ExampleWeights, MetaSGD, MetaCurvature])
+def test_first_order_is_judged_by_its_own_definition(cls):
+    learner = cls(network(), gradient="first_order", **SETTINGS)
+    report = check_gradients(learner, task())
+    assert report, str(report)
+    assert report.oracle == "first order's definition"
+    assert any(error > 0 for error in check_gradients(cls(network(), **SETTINGS), task()).errors.values())
+
+
+def test_mamlpp_is_judged_as_it_is_at_this_point_of_training():
+    learner = MAMLpp(network(), **SETTINGS)
+    oracles = []
+    for learner.progress in (0.0, 1.0):
+        report = check_gradients(learner, task())
+        assert report, str(report)
+        oracles.append(report.oracle)
+    assert oracles == ["first order's definition", "finite differences"]
+
+
+def test_an_evaluation_of_the_outer_loss_keeps_no_steps(monkeypatch):
+    from quickstudy.inner.loop import InnerLoop
+
+    seen, learn = [], InnerLoop.learn
+    monkeypatch.setattr(InnerLoop, "learn", lambda self, *a, record=False: seen.append(record) or learn(self, *a, record=record))
+    with torch.no_grad():
+        MAML(network(), **SETTINGS)([task()])
+        MAMLpp(network(), **SETTINGS)([task()])
+    assert seen == [False, True]
+
+
 def test_example_weights_start_as_maml():
-    same_as(ExampleWeights(network(), **SETTINGS), MAML(network(), **SETTINGS))
+    assert_same(ExampleWeights(network(), **SETTINGS), MAML(network(), **SETTINGS))
 
 
 def test_example_weights_learn_to_distrust_what_contradicts_its_label():

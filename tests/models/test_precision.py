@@ -64,3 +64,6 @@ def test_many_sentences_are_encoded_in_half_and_kept_apart_from_others(monkeypat
     assert torch.cosine_similarity(full["aaa"], short["aaa"], dim=0) > 0.999
     assert torch.equal(encoder().memory(sentences[:4])["aaa"], full["aaa"])
     assert torch.equal(encoder().memory(sentences)["aaa"], short["aaa"])
+    learning = encoder()
+    learning.dense.requires_grad_(True)
+    assert torch.equal(learning.memory(sentences)["aaa"], full["aaa"]), "what learns is never rounded"

@@ -92,11 +92,7 @@ def _compared(learner: Learner, task: Task) -> tuple[str, dict[str, float]]:
     named, got = _gradient(learner, task)
     if isinstance(learner, Reptile):
         return "theta - theta'", _distances(got, _reptile(learner, task))
-    if (
-        isinstance(learner, GradientLearner)
-        and type(learner).forward is GradientLearner.forward
-        and learner.gradient == "first_order"
-    ):
+    if isinstance(learner, GradientLearner) and type(learner).forward is GradientLearner.forward and not learner.second_order:
         return "first order's definition", _distances(got, _first_order(learner, task, named))
     return "finite differences", _by_differences(learner, task, named, got)
 
@@ -137,23 +133,38 @@ def _reptile(learner: Reptile, task: Task) -> dict[str, torch.Tensor]:
     return {f"model.{name}": own[name].detach() - value for name, value in moved.items() if name in own}
 
 
-def _first_order(learner: GradientLearner, task: Task, named: dict[str, Any]) -> dict[str, torch.Tensor]:
+def _first_order(learner: GradientLearner, task: Task, named: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """sum_k v_k dL_query/dphi at phi_k, taken as the slope at phi_0, and through `start`; beside it, the slopes outside phi."""
     (support, query), _ = learner.numbered(task.support, task.query)
-    phi = {name: value.detach() for name, value in learner.start(support).items()}
-    state = learner.rule.init(phi)
+    own = {name: p for name, p in named.items() if not name.startswith("rule.")}
+    phi_0 = learner.start(support)
+    phi = {name: value.detach() for name, value in phi_0.items()}
+    state, phis = learner.rule.init(phi), []
     for k, batch in enumerate(learner.inner_batches(support)):
         leaves = {name: value.clone().requires_grad_() for name, value in phi.items()}
-        values, weight = learner.objective(leaves, batch, True)
+        values, weight = learner.inner_objective(leaves, batch, True)
         gradient = dict(zip(leaves, torch.autograd.grad(values / weight, list(leaves.values())), strict=True))
         with torch.no_grad():
             phi, state = learner.rule.update(k, phi, state, gradient)
-    leaves = {name: value.clone().requires_grad_() for name, value in phi.items()}
-    values, weight = learner.objective(leaves, query, True)
-    inside = dict(zip(leaves, torch.autograd.grad(values / weight, list(leaves.values()), retain_graph=True), strict=True))
-    outside = {name: p for name, p in named.items() if name.removeprefix("model.") not in leaves and name.startswith("model.")}
-    rest = torch.autograd.grad(values / weight, list(outside.values()), allow_unused=True) if outside else ()
-    expected = {f"model.{name}": value for name, value in inside.items() if f"model.{name}" in named}
-    return expected | {name: value for name, value in zip(outside, rest, strict=True) if value is not None}
+        phis.append(phi)
+    expected = [torch.zeros_like(p) for p in own.values()]
+    slope = {name: torch.zeros_like(value) for name, value in phi_0.items()}
+    for share, at in zip(learner.step_weights(), phis or [phi], strict=True):
+        leaves = {name: value.clone().requires_grad_() for name, value in at.items()}
+        values, weight = learner.objective(leaves, query, True)
+        wanted = [*leaves.values(), *own.values()]
+        slopes = torch.autograd.grad(share * values / weight, wanted, allow_unused=True, materialize_grads=True)
+        slope = {name: slope[name] + more for name, more in zip(leaves, slopes, strict=False)}
+        expected = [a + b for a, b in zip(expected, slopes[len(leaves) :], strict=True)]
+    started = [name for name, value in phi_0.items() if value.requires_grad]
+    through = torch.autograd.grad(
+        [phi_0[name] for name in started],
+        list(own.values()),
+        [slope[name] for name in started],
+        allow_unused=True,
+        materialize_grads=True,
+    )
+    return {name: a + b for name, a, b in zip(own, expected, through, strict=True)}
 
 
 def _distances(got: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> dict[str, float]:

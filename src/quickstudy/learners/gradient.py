@@ -78,19 +78,14 @@ class GradientLearner(Learner):
         self.inner_steps, self.gradient, self.keep_graph, self.micro_batch = inner_steps, gradient, keep_graph, micro_batch
         self.loss: Loss = loss or default_loss
         self.names = self.resolve(space)
-        self.rule = self._rule(rule, inner_lr)
         self._function = Functional(model)
-        self._bind(self.rule)
+        self.rule = self._rule(rule, inner_lr)
+        shapes = {name: p.shape for name, p in model.named_parameters() if name in set(self.names)}
+        self.rule.bind(shapes | dict.fromkeys(self.added, torch.Size()), like=next(model.parameters()))
 
     def _rule(self, rule: Any, inner_lr: float | Rates) -> Rule:
         make = rule if callable(rule) else rule_from(rule)
         return make(inner_lr)  # type: ignore[return-value]
-
-    def _bind(self, rule: Rule) -> None:
-        """Makes what the rule learns, for all that may move."""
-        shapes = {name: p.shape for name, p in self.model.named_parameters() if name in set(self.names)}
-        shapes |= dict.fromkeys(self.added, torch.Size())
-        rule.bind(shapes, like=next(self.model.parameters()))
 
     def resolve(self, space: Space) -> list[str]:
         """The model's parameters that the inner loop moves, by name."""
@@ -138,14 +133,14 @@ class GradientLearner(Learner):
             batches = self.inner_batches(support)
             if self.keep_graph and learned:
                 with torch.enable_grad():
-                    path = self._loop.learn_with_graph(phi_0, batches, second_order=self.second_order)
-                    value = torch.stack([w * self._value(phi, query) for w, phi in zip(weights, path, strict=True) if w]).sum()
+                    phis = self._loop.learn_with_graph(phi_0, batches, second_order=self.second_order)
+                    value = self._weighted(weights, phis, query)
                     return value.detach(), _gradient(value, learned)
-            path = self._loop.learn(phi_0, batches, record=True)
+            path = self._loop.learn(phi_0, batches, record=bool(learned) or any(weights[:-1]))
             if not learned:
+                phis = [*(step.phi for step in path.steps[1:]), path.phi]
                 with torch.no_grad():
-                    phis = [*(step.phi for step in path.steps[1:]), path.phi]
-                    return torch.stack([w * self._value(phi, query) for w, phi in zip(weights, phis, strict=True) if w]).sum(), []
+                    return self._weighted(weights[-len(phis) :], phis, query), []
 
             value, adjoint, d_learned = self._judge(weights[-1], path.phi, query, learned)
             rates = [rate for rate in self.rule.parameters() if rate.requires_grad]
@@ -163,6 +158,10 @@ class GradientLearner(Learner):
             )
             d_learned = [a + b for a, b in zip(d_learned, d_eta, strict=True)]
             return value, self._collect(learned, d_learned, phi_0, adjoint, rates, d_rates)
+
+    def _weighted(self, weights: Sequence[float], phis: Sequence[Parameters], query: Batch) -> torch.Tensor:
+        """The sum of the query losses at these phi, each times its weight."""
+        return torch.stack([w * self._value(phi, query) for w, phi in zip(weights, phis, strict=True) if w]).sum()
 
     def _judge(self, weight: float, phi: Parameters, query: Batch, learned: Sequence[torch.Tensor]):
         """`weight` times the query loss at phi, and its slopes for phi and for what is learned."""

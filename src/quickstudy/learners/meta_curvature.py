@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from quickstudy.inner.rules import Rule, State
+from quickstudy.inner.rules import OnGradient, Rule
 from quickstudy.learners.gradient import GradientLearner
 from quickstudy.models.functional import Parameters
 
@@ -23,15 +23,12 @@ class MetaCurvature(GradientLearner):
         return _Curved(super()._rule(rule, inner_lr))
 
 
-class _Curved(Rule):
+class _Curved(OnGradient):
     """A rule on the gradient times a learned matrix for each of a parameter's modes: outputs, inputs, positions."""
 
     def __init__(self, rule: Rule):
-        super().__init__()
-        self.rule, self.matrices = rule, nn.ParameterDict()
-
-    def init(self, phi: Parameters) -> State:
-        return self.rule.init(phi)
+        super().__init__(rule)
+        self.matrices = nn.ParameterDict()
 
     def bind(self, shapes: dict[str, torch.Size], like: torch.Tensor) -> None:
         self.rule.bind(shapes, like)
@@ -40,8 +37,8 @@ class _Curved(Rule):
                 identity = torch.eye(size, dtype=like.dtype, device=like.device)
                 self.matrices[_key(name, mode)] = nn.Parameter(identity)
 
-    def update(self, step: int, phi: Parameters, state: State, gradient: Parameters) -> tuple[Parameters, State]:
-        return self.rule.update(step, phi, state, {name: self._turned(name, g) for name, g in gradient.items()})
+    def change(self, gradient: Parameters) -> Parameters:
+        return {name: self._turned(name, g) for name, g in gradient.items()}
 
     def _turned(self, name: str, gradient: torch.Tensor) -> torch.Tensor:
         if _key(name, 0) not in self.matrices:

@@ -175,8 +175,11 @@ class Encoder(nn.Module):
         return next(self.module.parameters()).device
 
     def _in_half(self, sentences: Sequence[str]) -> bool:
-        """Whether so many sentences are encoded in bfloat16; looked into once, on some of middling length."""
-        if len(sentences) < MANY or self._known or any(p.dtype != torch.float32 for p in self.parameters()):
+        """Whether so many sentences are encoded in bfloat16; looked into once, on some of middling length.
+
+        A frozen encoder's alone: what `lowered` keeps of another's frozen layers serves gradients too.
+        """
+        if len(sentences) < MANY or self._known or any(p.requires_grad or p.dtype != torch.float32 for p in self.parameters()):
             return False
         if self._half_pays is None:
             middle = sorted(sentences[:MANY], key=len)[MANY // 2 :][:CHUNK]

@@ -38,6 +38,30 @@ class Rule(nn.Module):
         return all(getattr(module, "weight_decay", 0) == 0 for module in self.modules())
 
 
+class OnGradient(Rule):
+    """A rule on a gradient that is changed before the rule sees it.
+
+    Args:
+        rule: any rule; what it remembers is all there is to remember.
+    """
+
+    def __init__(self, rule: Rule):
+        super().__init__()
+        self.rule = rule
+
+    def change(self, gradient: Parameters) -> Parameters:
+        """The gradient that the rule gets."""
+        raise NotImplementedError
+
+    def init(self, phi: Parameters) -> State:
+        """The rule's own."""
+        return self.rule.init(phi)
+
+    def update(self, step: int, phi: Parameters, state: State, gradient: Parameters) -> tuple[Parameters, State]:
+        """One step of the rule along the changed gradient."""
+        return self.rule.update(step, phi, state, self.change(gradient))
+
+
 def zeros(slots: tuple[str, ...], phi: Parameters) -> State:
     """A state of these slots for each parameter, `"slot/name"`, at zero."""
     return {f"{slot}/{name}": torch.zeros_like(value) for slot in slots for name, value in phi.items()}

@@ -34,8 +34,8 @@ class FineTune(GradientLearner):
     def __init__(
         self, model: nn.Module, lr: float = 0.001, *, steps: int = 50, batch: int = 32, space: Any = "trainable", **settings: Any
     ):
-        super().__init__(model, lr, inner_steps=steps, gradient="first_order", space=space, **settings)
-        self.rule, self.batch, self.space = Adam(lr), batch, space
+        super().__init__(model, lr, inner_steps=steps, rule=Adam, gradient="first_order", space=space, **settings)
+        self.batch, self.space = batch, space
         if isinstance(model, Encoder) and not self.names and not any(p.requires_grad for p in model.parameters()):
             self.frozen_features, self._function = True, _LookedUp(model)
 
