@@ -18,8 +18,8 @@ from quickstudy.learners import find
 from quickstudy.learners.base import Learner
 from quickstudy.learners.find import find_learner, settings_of
 from quickstudy.learners.gradient import GradientLearner
-from quickstudy.models.encoder import Encoder
 from quickstudy.models.networks import mlp
+from quickstudy.models.sentence_encoder import SentenceEncoder
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.task import Task
 
@@ -105,7 +105,7 @@ def text_batch(bench: str, shots: int, seed: int, topic: int) -> Batch:
     return Batch(texts, labels)
 
 
-def encoder(lora: bool, seed: int) -> Encoder:
+def encoder(lora: bool, seed: int) -> SentenceEncoder:
     """A copy of a tiny random BERT, its trainable values moved a little by `seed` (so that LoRA's B is not zero)."""
     template = _template(lora)
     made = copy.deepcopy(template, {id(template.tokenizer): template.tokenizer})
@@ -118,7 +118,7 @@ def encoder(lora: bool, seed: int) -> Encoder:
 
 
 @cache
-def _template(lora: bool) -> Encoder:
+def _template(lora: bool) -> SentenceEncoder:
     made = models.load(_folder().name, lora={"r": 2, "target_modules": ["query", "value"]} if lora else None)
     return made if lora else made.requires_grad_(True)
 

@@ -18,6 +18,7 @@ import quickstudy
 from quickstudy import Batch, QuickstudyError, Task, check_gradients
 from quickstudy.learners.baselines.joint import JointTraining
 from quickstudy.learners.gradient import GradientLearner
+from quickstudy.learners.metric import MetricLearner
 
 
 def outer(learner: Any, tasks: list[Task]) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -94,11 +95,16 @@ def test_adapting_leaves_batch_norm_and_dropout_untouched(vectors):
     assert_untouched(learner, before)
 
 
-def test_the_outer_loss_moves_no_buffer_and_no_mode(vectors_that_learn):
+def test_the_outer_loss_moves_no_buffer_and_no_mode_but_a_metric_learners_averages(vectors_that_learn):
     learner = vectors_that_learn.learner(with_norm_and_dropout(vectors_that_learn))
     before = snapshot(learner)
-    learner([vectors_that_learn.task()])
+    with torch.no_grad():
+        learner([vectors_that_learn.task()])
     assert_untouched(learner, before)
+    learner([vectors_that_learn.task()])
+    averages = {f"model.1.{name}" for name, _ in learner.model[1].named_buffers()}
+    moved = {name for name, value in learner.state_dict().items() if not torch.equal(value, before["state"][name])}
+    assert moved == (averages if isinstance(learner, MetricLearner) else set())
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from quickstudy.cli.main import run
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -24,6 +26,19 @@ def test_the_training_loop_of_the_docs_learns(capsys):
     trained = scope["task"].score(scope["maml"].adapt(scope["task"].support))["squared_error"]
     assert f"{trained}" in capsys.readouterr().out
     assert scope["loss"].requires_grad
+
+
+def test_trusting_a_gradient_says_what_the_check_says(capsys):
+    page = (ROOT / "docs" / "trusting-a-gradient.md").read_text(encoding="utf-8")
+    samples = re.findall(r"```(?:python\n(.*?)```\n\n```\n|\n\$ quickstudy (.*?)\n)(.*?)```", page, flags=re.S)
+    scope: dict = {}
+    assert len(samples) == len(blocks(ROOT / "docs" / "trusting-a-gradient.md")) + 1
+    for code, command, shown in samples:
+        run(command.split()) if command else exec(code, scope)
+        said = capsys.readouterr().out
+        numbers = r"\d\.\de-(\d\d)"  # of which the last digits are rounding
+        assert re.sub(numbers, "#", said).strip() == re.sub(numbers, "#", shown).strip()
+        assert all(int(size) >= 8 for size in re.findall(rf"agree with .* to {numbers}", said))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -7,11 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from quickstudy import Batch
 from quickstudy.evaluation.cross_validation import FOLDS, cross_validate, fold_numbers
-from quickstudy.evaluation.held_out import held_out_accuracy
+from quickstudy.evaluation.held_out import Estimate, held_out_accuracy
 from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.tasks.names import with_names
@@ -137,6 +138,21 @@ def test_the_estimate_says_what_it_could_not_check():
     nothing = held_out_accuracy(Recorder(), support(a=1, b=1))
     assert (nothing.accuracy, nothing.interval) == (None, None)
     assert "could not be measured" in nothing.sentence()
+
+
+@pytest.mark.parametrize(("correct", "judged", "folds"), [(38, 40, 5), (40, 40, 5), (0, 8, 2), (1, 2, 2), (700, 900, 5)])
+def test_the_interval_is_the_exact_one_and_allows_for_what_was_left_out(correct, judged, folds):
+    exact = stats.binomtest(correct, judged).proportion_ci(0.95, method="exact")
+    low, high = Estimate(correct, judged, folds, []).interval
+    assert 0 <= exact.low - low < 0.01 + 1e-9
+    upper = 1 - (1 - exact.high) * (folds - 1) / folds
+    assert 0 <= high - upper < 0.01 + 1e-9
+    assert [100 * low, 100 * high] == pytest.approx([round(100 * low), round(100 * high)])
+    assert 0 <= low < high <= 1
+
+
+def test_the_ends_that_are_printed_are_those_of_the_interval():
+    assert "95% (83 to 100), measured by 5-fold" in Estimate(38, 40, 5, []).sentence()
 
 
 def test_a_class_beside_names_alone_is_checked_and_they_are_not():

@@ -93,7 +93,7 @@ class Letters(Encoder):
 def test_the_result_has_exactly_this_shape():
     result = evaluate(Much(0.8), tasks(6), baselines=[Little(0.3)])
     assert list(result) == ["episodes", "results", "comparisons"]
-    assert list(result["episodes"]) == ["hash", "ways", "shots", "queries", "seed"]
+    assert list(result["episodes"]) == ["hash", "ways", "shots", "queries", "seed", "transductive"]
     assert [list(row) for row in result["results"]] == [["learner", "metric", "count", "mean", "ci95", "seconds_per_task"]] * 2
     assert [list(row) for row in result["comparisons"]] == [["learner", "against", "metric", "difference", "ci95"]]
     assert [row["learner"] for row in result["results"]] == ["Much", "Little"]

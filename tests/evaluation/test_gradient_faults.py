@@ -1,4 +1,4 @@
-"""Ten planted faults, each named in words; the same model without the fault is found clean; the learner stays as it is."""
+"""Planted faults, each named in words; the same model without the fault is found clean; the learner stays as it is."""
 
 from __future__ import annotations
 
@@ -9,8 +9,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.autograd.function import once_differentiable
 
-from quickstudy import ANIL, MAML, Batch, Centroid, Prototypical, Rates, Reptile, Siamese, Task, check_gradients
+from quickstudy import (
+    ANIL,
+    MAML,
+    Batch,
+    Centroid,
+    Prototypical,
+    QuickstudyError,
+    Rates,
+    Reptile,
+    Siamese,
+    Task,
+    check_gradients,
+)
 from quickstudy.learners.base import Learner
 
 
@@ -75,6 +88,60 @@ def loss_with(fault: str) -> Callable[..., Any]:
     return loss
 
 
+class Halved(torch.autograd.Function):
+    """x W^T as a layer of 4 bits may compute it: its derivative is right, and has none itself."""
+
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.weight = weight
+        return x @ weight.T
+
+    @staticmethod
+    def backward(ctx, *gradients):
+        return gradients[0].detach() @ ctx.weight, None
+
+
+class HalvedOnce(Halved):
+    """The same, and says so."""
+
+    backward = staticmethod(once_differentiable(Halved.backward))
+
+
+class Linear4bit(nn.Module):
+    function: Any = Halved
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("packed", torch.eye(4) + 0.1 * torch.arange(16.0).reshape(4, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function.apply(x, self.packed) if self.function else x @ self.packed.T
+
+
+def quantised(function: Any) -> nn.Module:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), Linear4bit(), nn.Tanh(), nn.Linear(4, 3))
+    model[2].function = function
+    return model
+
+
+def flat_loss(fault: str) -> Callable[..., torch.Tensor] | None:
+    return {
+        "sign": lambda output, targets: torch.sign(output[torch.arange(len(targets)), targets]),
+        "argmax": lambda output, targets: (output.argmax(-1) != targets).to(output),
+        "numpy": lambda output, targets: torch.as_tensor(output.numpy()).sum(-1),
+    }.get(fault)
+
+
+def normed() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+
+
+def short(count: int) -> Task:
+    return Task(task().support, task().query.take(list(range(count))), seed=7)
+
+
 def frozen(model: nn.Module, yes: bool) -> nn.Module:
     model.first.requires_grad_(not yes)
     return model
@@ -94,7 +161,22 @@ PLANTED: dict[str, tuple[str, Callable[[str], tuple[Learner, Task]]]] = {
     "all frozen": ("every parameter is frozen", lambda fault: (_frozen_learner(bool(fault)), task())),
     "nan": ("the inner loss is nan", lambda fault: (MAML(Plain(fault).eval(), 0.1), task())),
     "noise": ("not deterministic", lambda fault: (MAML(Plain(fault).eval(), 0.1), task())),
+    "4 bit": (
+        "`2` (Linear4bit) computes with Halved, which has no second derivative",
+        lambda fault: (MAML(quantised(Halved if fault else None), 0.1), task()),
+    ),
+    "4 bit, marked": (
+        "`2` (Linear4bit) computes with HalvedOnce, which has no second derivative",
+        lambda fault: (MAML(quantised(HalvedOnce if fault else None), 0.1), task()),
+    ),
+    "flat loss": (
+        "exactly zero for every parameter",
+        lambda fault: (MAML(Plain(), 0.1, loss=flat_loss("sign" * bool(fault))), task()),
+    ),
+    "one example": ("`1` (BatchNorm1d) normalises with", lambda fault: (MAML(normed(), 0.1), short(1 if fault else 4))),
 }
+for _fault in ("argmax", "numpy"):
+    PLANTED[_fault] = ("the loss has no gradient", lambda fault: (MAML(Plain(), 0.1, loss=flat_loss(fault)), task()))
 
 
 def _on_gpt2(attention: str) -> tuple[Learner, Task]:
@@ -229,6 +311,41 @@ def test_a_parameter_that_is_read_outside_is_found_though_another_one_hides_it()
     faults = check_gradients(MAML(LowRank(True), 0.1), task()).faults
     assert any("reads a parameter outside the functional call: `down` (a moved value is seen not at all)" in f for f in faults)
     assert not any("`up`" in f for f in faults)
+
+
+@pytest.mark.parametrize("function", [Halved, HalvedOnce])
+def test_first_order_needs_no_second_derivative(function):
+    assert check_gradients(MAML(quantised(function), 0.1, gradient="first_order"), task())
+
+
+def test_a_custom_function_with_a_second_derivative_is_no_fault():
+    class Doubled(Halved):
+        @staticmethod
+        def backward(ctx, *gradients):
+            return gradients[0] @ ctx.weight, None
+
+    assert check_gradients(MAML(quantised(Doubled), 0.1), task())
+
+
+TRAINING = {
+    "in place": "updates a parameter in place during its forward pass: `first.weight`; compute a new tensor instead",
+    "in place on the way": r"write x = x \+ y in the place of x \+= y",
+    "fused attention": "load with attn_implementation='eager', or give gradient='first_order'",
+    "4 bit, marked": r"`2` \(Linear4bit\) computes with HalvedOnce.* give gradient='first_order'",
+    "argmax": "does not depend on any parameter",
+    "numpy": "has no gradient.*NumPy",
+    "one example": "batch of one example has none: give more examples",
+    "nan": r"task 1 \(seed 7\): the inner loss is nan at step 1 of 5; lower inner_lr",
+}
+
+
+@pytest.mark.parametrize("keep_graph", [False, True])
+@pytest.mark.parametrize("fault", TRAINING)
+def test_what_training_can_see_is_said_there_in_the_same_words(fault, keep_graph):
+    learner, its_task = PLANTED[fault][1](fault)
+    learner.keep_graph = keep_graph
+    with pytest.raises(QuickstudyError, match=TRAINING[fault]):
+        learner([its_task])
 
 
 def test_a_learner_with_nothing_to_learn_is_told_so():

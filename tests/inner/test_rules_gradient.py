@@ -12,6 +12,7 @@ from torch import nn
 from torch.func import functional_call
 
 from quickstudy import Batch, Rates
+from quickstudy.inner.derivatives import Autograd
 from quickstudy.inner.loop import InnerLoop
 from quickstudy.inner.rules import SGD, Adam, AdamW, ClipNorm, ClipValue, RMSprop, Rule
 
@@ -56,18 +57,18 @@ class Problem:
         return [*self.phi.values(), *self.eta, *self.loop.rule.parameters()]
 
     def value(self) -> torch.Tensor:
-        total, weight = self.loop.sums(self.loop.learn(self.phi, self.batches).phi, self.query)
+        total, weight = self.loop.derivatives.sums(self.loop.learn(self.phi, self.batches).phi, self.query)
         return (total / weight).detach()
 
     def by_recursion(self, *, second_order: bool = True) -> tuple[torch.Tensor, list[torch.Tensor]]:
         rates = list(self.loop.rule.parameters())
         path = self.loop.learn(self.phi, self.batches, record=True)
-        value, _, adjoint, d_eta = self.loop.slope(path.phi, self.query, self.eta)
+        value, _, adjoint, d_eta = self.loop.derivatives.slope(path.phi, self.query, self.eta)
         adjoint, more, d_rates = self.loop.pull_back(path, adjoint, self.eta, rates, second_order=second_order)
         return value, [*adjoint.values(), *(a + b for a, b in zip(d_eta, more, strict=True)), *d_rates]
 
     def by_graph(self, *, second_order: bool = True) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        total, weight = self.loop.sums(
+        total, weight = self.loop.derivatives.sums(
             self.loop.learn_with_graph(self.phi, self.batches, second_order=second_order)[-1], self.query
         )
         slopes = torch.autograd.grad(total / weight, self.learned, allow_unused=True, materialize_grads=True)
@@ -90,7 +91,7 @@ def problem(rule: Rule, steps: int) -> Problem:
 
     batches = [Batch(torch.randn(5, 3), torch.arange(5) % 3) for _ in range(steps)]
     query = Batch(torch.randn(6, 3), torch.arange(6) % 3)
-    return Problem(model, phi, list(model[2].parameters()), InnerLoop(objective, rule, model), batches, query)
+    return Problem(model, phi, list(model[2].parameters()), InnerLoop(Autograd(objective, model), rule, model), batches, query)
 
 
 def error(got: list[torch.Tensor], expected: list[torch.Tensor]) -> float:
@@ -153,7 +154,7 @@ def test_clipping_was_in_force(name):
     clipped, rule = task.by_recursion()[1], task.loop.rule
     while isinstance(rule, (ClipNorm, ClipValue)):
         rule = rule.rule
-    task.loop = InnerLoop(task.loop.objective, rule, task.model)
+    task.loop = InnerLoop(task.loop.derivatives, rule, task.model)
     assert error(task.by_recursion()[1], clipped) > 1e-2
 
 

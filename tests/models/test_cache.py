@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_encoder import tiny
+from test_sentence_encoder import tiny
 from torch import nn
 
 from quickstudy.models import cache
 from quickstudy.models.cache import Cache, cache_file, fingerprint
-from quickstudy.models.encoder import Encoder
+from quickstudy.models.sentence_encoder import SentenceEncoder
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def place(tmp_path, monkeypatch) -> Path:
     return tmp_path / "embeddings.sqlite"
 
 
-def frozen(**settings) -> Encoder:
+def frozen(**settings) -> SentenceEncoder:
     encoder = tiny(**settings)
     encoder.requires_grad_(False)
     return encoder

@@ -10,9 +10,10 @@ from torch.testing import assert_close
 
 from quickstudy import MAML, Batch, Task
 from quickstudy.models.adapters import add_lora
-from quickstudy.models.encoder import CHUNK, Encoder
+from quickstudy.models.encoder import CHUNK
 from quickstudy.models.frozen_layers import ARCHITECTURES, FrozenLayers, Lowered
 from quickstudy.models.functional import Functional
+from quickstudy.models.sentence_encoder import SentenceEncoder
 
 transformers = pytest.importorskip("transformers")
 
@@ -52,7 +53,7 @@ class Letters:
         return transformers.BatchEncoding({"input_ids": ids, "attention_mask": mask})
 
 
-def encoder(kind: str = "BertModel", layers: int = 1) -> Encoder:
+def encoder(kind: str = "BertModel", layers: int = 1) -> SentenceEncoder:
     cls = getattr(transformers, kind)
     config = cls.config_class(**{**SIZES, **EXTRA[kind]}, initializer_range=0.4)
     config._attn_implementation = "eager"
@@ -61,16 +62,16 @@ def encoder(kind: str = "BertModel", layers: int = 1) -> Encoder:
         module = cls(config)
     module.requires_grad_(False)
     add_lora(module, {"r": 2, "layers": layers}, 0)
-    return Encoder(module, Letters()).eval()
+    return SentenceEncoder(module, Letters()).eval()
 
 
-def moved(model: Encoder, seed: int = 0) -> dict[str, torch.Tensor]:
+def moved(model: SentenceEncoder, seed: int = 0) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     trainable = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     return {name: p + 0.3 * torch.randn(p.shape, generator=generator) for name, p in trainable.items()}
 
 
-def plainly(model: Encoder) -> Encoder:
+def plainly(model: SentenceEncoder) -> SentenceEncoder:
     """The same encoder without the short way."""
     other = copy.deepcopy(model)
     other._frozen = None

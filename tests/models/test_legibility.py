@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from test_encoder import Letters, Table
+from test_sentence_encoder import Letters, Table
 
-from quickstudy.models.encoder import Encoder
 from quickstudy.models.legibility import unread
+from quickstudy.models.sentence_encoder import SentenceEncoder
 
 
 class Words(Letters):
@@ -25,8 +25,8 @@ class Bytes(Words):
     unk_token_id = 3
 
 
-def encoder(tokenizer=None, **settings) -> Encoder:
-    return Encoder(Table(), tokenizer or Words(), **{"max_length": 8, **settings})
+def encoder(tokenizer=None, **settings) -> SentenceEncoder:
+    return SentenceEncoder(Table(), tokenizer or Words(), **{"max_length": 8, **settings})
 
 
 GOOD = ["my card is lost", "where is it", "six words are just short enough"]

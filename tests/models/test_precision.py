@@ -42,7 +42,7 @@ def test_a_processor_without_it_is_not_even_tried(monkeypatch):
 
 
 def test_many_sentences_are_encoded_in_half_and_kept_apart_from_others(monkeypatch, tmp_path):
-    from test_encoder import tiny
+    from test_sentence_encoder import tiny
     from torch import nn
 
     monkeypatch.setenv("QUICKSTUDY_CACHE", str(tmp_path))

@@ -103,7 +103,7 @@ def test_rates_are_learned(tmp_path):
         ("adamw", "adamax", "recipe.yaml:8:20: outer.optimizer should be 'adam', 'adamw' or 'sgd', not 'adamax'"),
         ("[3, 4]", "[3]", "recipe.yaml:2:14: model.mlp should have at least 2 items, not [3]"),
         ("fold: 1}", "fold: 1, table: a.csv}", "recipe.yaml:3:7: data needs exactly one of set, table, unlabelled and source"),
-        ("{mlp: [3, 4]}", "{}", "recipe.yaml:2:8: model needs either name or mlp"),
+        ("{mlp: [3, 4]}", "{}", "recipe.yaml:2:8: model needs exactly one of name, mlp, conv4, resnet12 and vit"),
         ("{mlp: [3, 4]}", "7", "recipe.yaml:2:8: model should be a group of keys, not 7"),
         ("model: {mlp: [3, 4]}\n", "", "recipe.yaml:1:1: the key model is missing"),
         ("steps: 120", "steps: 120\nsteps: 130", "recipe.yaml:10:1: the key 'steps' is here twice (first at recipe.yaml:9:1)"),

@@ -172,9 +172,9 @@ def test_a_trial_that_fails_is_logged_and_the_search_goes_on(recipe, tmp_path):
     assert found.exhausted
     failed = rows[1e20]
     assert (failed["state"], failed["score"], failed["metric"]) == ("failed", None, None)
-    assert re.match(r"the (loss|gradient) is not finite at step \d", failed["error"])
+    assert re.match(r"\d outer steps in a row were skipped, the last at step \d of \d: .*(loss|gradient)", failed["error"])
     assert found.best.settings["learner.outer_lr"] != 1e20
-    with pytest.raises(QuickstudyError, match="none of 2 trials has a score; the first: the loss"):
+    with pytest.raises(QuickstudyError, match=r"none of 2 trials has a score; the first: \d outer steps in a row"):
         tune(recipe("learner.outer_lr=1e20", "tune={learner.outer_lr: [1.0e+20, 1.0e+21]}"), tmp_path / "bad", trials=9)
     assert not (tmp_path / "bad" / "best.yaml").exists()
 

@@ -13,9 +13,14 @@ from quickstudy.errors import QuickstudyError
 
 
 def adapt(
-    support: Annotated[str, typer.Option(help="Labelled sentences (CSV, TSV, JSONL): a handful a label.")],
+    support: Annotated[
+        str, typer.Option(help="A handful a label: sentences (CSV, TSV, JSONL), or a folder with a subfolder of images a label.")
+    ],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
-    model: Annotated[str, typer.Argument(help="A run, a Hugging Face model folder or id, or 'minilm'.")] = "minilm",
+    model: Annotated[
+        str | None,
+        typer.Argument(help="A run, a Hugging Face model folder or id, or a name. Default: minilm; efficientnet-lite0 of images"),
+    ] = None,
     names: Annotated[
         str, typer.Option(help="Whether the labels are words that say what they mean: auto (looks whether they do), yes or no.")
     ] = "auto",
@@ -28,14 +33,14 @@ def adapt(
     text: Annotated[str, typer.Option(help="The column of the sentences.")] = "text",
     label: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
 ) -> None:
-    """Learn these labels from a handful of sentences."""
+    """Learn these labels from a handful of sentences or images."""
     from quickstudy.cli.progress import progress_bar
-    from quickstudy.cli.resolve import resolve_for_adapting
+    from quickstudy.cli.resolve import default_model, require_reader, resolve_for_adapting
     from quickstudy.evaluation.cross_validation import embedded_once
     from quickstudy.evaluation.held_out import held_out_accuracy
     from quickstudy.folder import refuse_full
-    from quickstudy.models.encoder import Encoder
     from quickstudy.models.legibility import unread
+    from quickstudy.models.sentence_encoder import SentenceEncoder
     from quickstudy.runs.card import card
     from quickstudy.tasks.batch import Batch
     from quickstudy.tasks.checkup import checkup, refuse_many_labels
@@ -50,21 +55,25 @@ def adapt(
     table.require(classes=2, per_class=1)
     refuse_many_labels(table)
     sentences = _sentences(unlabelled) if unlabelled else []
+    model = model or default_model(table)
     learner = resolve_for_adapting(model, names=names, unlabelled=sentences, thorough=thorough)
+    require_reader(learner, table, model)
     encoder = getattr(learner, "model", None)
-    for warning in (*checkup(table).warnings, *(unread(encoder, table.texts) if isinstance(encoder, Encoder) else ())):
+    for warning in (*checkup(table).warnings, *(unread(encoder, table.texts) if isinstance(encoder, SentenceEncoder) else ())):
         warn(f"{table.name}: {warning}")
     batch = Batch(table.texts, table.labels)
     begun = time.perf_counter()
-    with progress_bar() as show, embedded_once(learner, batch, lambda done, of: show("reading the sentences", done, of)):
+    with progress_bar() as show, embedded_once(learner, batch, lambda done, of: show(f"reading the {table.reads}s", done, of)):
         estimate = held_out_accuracy(learner, batch, progress=show)
         adapted = learner.adapt(batch)
     seconds = time.perf_counter() - begun
     adapted.save_pretrained(out, card=card(table, adapted, learner, model, estimate, out))
     how = next(iter(adapted.candidates), type(learner).__name__)
-    typer.echo(f"{out}: learned {len(table.classes)} labels from {len(table)} sentences in {seconds:.1f} s: {how} on {model}.")
-    typer.echo(estimate.sentence())
-    typer.echo(f'Next: quickstudy predict {out} "a sentence"')
+    learned = f"learned {len(table.classes)} labels from {len(table)} {table.reads}s"
+    typer.echo(f"{out}: {learned} in {seconds:.1f} s: {how} on {model}.")
+    typer.echo(estimate.sentence(table.reads))
+    asked = '"a sentence"' if table.reads == "sentence" else "photo.jpg"
+    typer.echo(f"Next: quickstudy predict {out} {asked}")
 
 
 def _sentences(file: Path) -> list[str]:
@@ -94,4 +103,4 @@ def _joined(table: Any, classifier: Path) -> Any:
     kept = [i for i, is_name in enumerate(are_names(before)) if not is_name]
     known = set(zip(table.texts, table.labels, strict=True))
     old = [pair for pair in ((before.inputs[i], before.targets[i]) for i in kept) if pair not in known]
-    return Table([t for t, _ in old] + table.texts, [y for _, y in old] + table.labels, table.name)
+    return Table([t for t, _ in old] + table.texts, [y for _, y in old] + table.labels, table.name, reads=table.reads)

@@ -12,9 +12,9 @@ from quickstudy.errors import QuickstudyError
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A run, a Hugging Face model folder or id, or 'minilm'.")],
+    model: Annotated[str, typer.Argument(help="`default`, a run, a Hugging Face model folder or id, or a name.")],
     data: Annotated[
-        str | None, typer.Option(help="A table (CSV, TSV, JSONL) or a named set. Default: the run's own test part.")
+        str | None, typer.Option(help="A table, a folder of images or a named set. Default: the run's own test part.")
     ] = None,
     split: Annotated[str, typer.Option(help="The part of a named set.")] = "test",
     fold: Annotated[int | None, typer.Option(help="A published class split of a named set, from 1.")] = None,
@@ -40,15 +40,17 @@ def evaluate(
 ) -> None:
     """Judge a run on tasks it never saw, beside honest baselines; or the baselines alone, on a plain model."""
     from quickstudy.cli.progress import progress_bar
-    from quickstudy.cli.resolve import resolve
+    from quickstudy.cli.resolve import default_model, require_reader, resolve
     from quickstudy.evaluation.evaluate import evaluate as judge
     from quickstudy.evaluation.evaluate import ranking
     from quickstudy.evaluation.leakage import leak_sentence, leakage
     from quickstudy.evaluation.report import page
     from quickstudy.evaluation.report.observed import Observed
     from quickstudy.evaluation.table import render
+    from quickstudy.models.image_loading import seen_before
     from quickstudy.runs.baselines import baselines_for
     from quickstudy.tasks.episodes import Episodes
+    from quickstudy.tasks.named import divided_by_class
     from quickstudy.tasks.table import Table
 
     if baselines not in ("none", "standard", "full"):
@@ -56,8 +58,12 @@ def evaluate(
     if report:
         page.check_place(report)
     everything = ways == "all"
-    learner, name = resolve(model, thorough=thorough)
+    if fold is None and data is not None and divided_by_class(data):
+        fold = 1
     source, support = _source(model, data, split, fold, text, label)
+    learner, name = resolve(model, thorough=thorough, base=default_model(source))
+    inputs = _inputs(model)
+    require_reader(learner, source, model, inputs=inputs)
     tasks = Episodes(
         source,
         ways="all" if everything else _range("ways", ways),
@@ -67,6 +73,7 @@ def evaluate(
         seed=seed,
         support=support,
         names=names,
+        inputs=inputs,
     )
     with progress_bar() as show:
         labels = source.classes if isinstance(source, Table) else ()
@@ -75,11 +82,13 @@ def evaluate(
         result = judge(learner, tasks, baselines=standard, slow_baselines=slow, progress=show, observe=observed)
     typer.echo(render(result))
     best = ranking(result)[0][0]["learner"]
-    if not names and best.startswith(("ZeroStep", "Default")):
+    if not names and getattr(source, "reads", "") == "sentence" and best.startswith(("ZeroStep", "Default")):
         typer.echo(f"{best} reads the label names, which the others were not given; --names gives them to every learner alike.")
     if (learned_from := _learned_from(model)) and isinstance(source, Table):
-        result["leaks"] = leakage(learned_from, source.texts)
+        result["leaks"] = leakage(learned_from, source.texts, reads=source.reads)
         typer.echo(leak_sentence(result["leaks"]))
+    if divided_by_class(data or "") and (said := seen_before(name)):
+        typer.echo(f"{said} On {data} that is a check of transfer, not of learning new classes.")
     if json_file:
         json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if report and observed:
@@ -119,6 +128,15 @@ def _part(data: str | None, split: str, fold: int | None, divided: bool) -> str:
     if fold is not None:
         return f"{split}, by the classes of published fold {fold}"
     return f"{split}; examples to learn from are of train" if divided else "all rows"
+
+
+def _inputs(model: str) -> Any:
+    """What makes references into what a run's network takes; None where it takes them, or sentences, itself."""
+    from quickstudy.runs.image_network import pictures_of
+    from quickstudy.runs.recipe import Recipe
+
+    recipe = Path(model) / "recipe.yaml"
+    return pictures_of(Recipe.read(recipe)) if recipe.is_file() else None
 
 
 def _learned_from(model: str) -> list[str]:

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from quickstudy import __version__
 from quickstudy.cli.adapt import adapt
+from quickstudy.cli.check import check
 from quickstudy.cli.data import data
 from quickstudy.cli.demo import demo
 from quickstudy.cli.evaluate import evaluate
@@ -39,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, train, tune, evaluate, adapt, predict):
+for command in (demo, check, train, tune, evaluate, adapt, predict):
     app.command()(command)
 app.add_typer(data, name="data")
 

@@ -1,4 +1,4 @@
-"""`quickstudy predict clf "a sentence"`"""
+"""`quickstudy predict clf "a sentence"`, `quickstudy predict clf photo.jpg`"""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ import typer
 from quickstudy.errors import QuickstudyError
 
 BLOCK = 1024
-"""Sentences read, embedded and answered at a time."""
+"""Sentences or images read, embedded and answered at a time."""
 
 
 def predict(
     classifier: Annotated[Path, typer.Argument(help="A folder that `quickstudy adapt` wrote.")],
-    sentences: Annotated[list[str] | None, typer.Argument(help="Sentences; without any, --file or standard input.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A text file, one sentence a line.")] = None,
+    sentences: Annotated[
+        list[str] | None, typer.Argument(help="Sentences, or image files; without any, --file or standard input.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="A text file, one sentence (or image file) a line.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with all probabilities.")] = False,
 ) -> None:
-    """Say which label each sentence has, and how probable that is."""
+    """Say which label each sentence or image has, and how probable that is."""
     from quickstudy.learners.artefact import load, read_config
     from quickstudy.tasks.reading import lines
 

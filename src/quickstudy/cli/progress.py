@@ -45,6 +45,8 @@ def training_bar(*, quiet: bool = False) -> Iterator[Callable[[int, int, dict], 
             shown = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items() if isinstance(value, float))
             if sys.stderr.isatty():
                 show("meta-training", step, steps)
+                if "skipped" in numbers:
+                    show("steps skipped", int(numbers["skipped"]), steps)
             elif step % max(1, steps // 10) == 0 or step == steps:
                 print(f"step {step} of {steps}  {shown}", file=sys.stderr, flush=True)
 

@@ -9,19 +9,44 @@ from typing import Any
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
 
-DEFAULT_MODEL = "minilm"
+DEFAULT_MODEL, DEFAULT_IMAGE_MODEL = "minilm", "efficientnet-lite0"
 PRIORS = Path(__file__).parents[1] / "priors"
 
 
-def resolve(model: str, *, thorough: bool = False) -> tuple[Learner, str]:
+def default_model(source: Any) -> str:
+    """The pretrained model for a table's sentences or images."""
+    return DEFAULT_IMAGE_MODEL if getattr(source, "reads", "sentence") == "image" else DEFAULT_MODEL
+
+
+def require_reader(learner: Learner, source: Any, model: str, *, inputs: Any = None) -> None:
+    """Makes sure that a learner's model can read what a table holds.
+
+    Args:
+        inputs: what makes the table's texts into numbers, if anything does.
+
+    Raises:
+        QuickstudyError: an encoder of sentences is to read images, or one of images sentences, or a network neither.
+    """
+    encoder, asked = getattr(learner, "model", None), getattr(source, "reads", None)
+    if asked and inputs is None and encoder is not None and not hasattr(encoder, "reads"):
+        remedy = "train an image network without ways, or name an encoder"
+        raise QuickstudyError(f"{model}: its network takes numbers and {source.name} holds {asked}s; {remedy}")
+    reads = getattr(encoder, "reads", asked)
+    if asked and reads != asked:
+        remedy = f"name a model such as {default_model(source)}"
+        raise QuickstudyError(f"{model} reads {reads}s and {source.name} holds {asked}s; {remedy}")
+
+
+def resolve(model: str, *, thorough: bool = False, base: str = DEFAULT_MODEL) -> tuple[Learner, str]:
     """A learner for MODEL, and the name of the pretrained model below it.
 
-    In this order: `default` (what `quickstudy adapt` does on minilm), a folder (a run; a Hugging Face model), a name in
+    In this order: `default` (what `quickstudy adapt` does on `base`), a folder (a run; a Hugging Face model), a name in
     `priors/`, a packaged model, a hub id. A model without a run has learned nothing yet, so a logistic probe on its
     features learns for it.
 
     Args:
         thorough: whether `default` is to try fine-tuning too.
+        base: the pretrained model of `default`.
     """
     from quickstudy.learners.artefact import is_artefact
     from quickstudy.learners.baselines.logistic_probe import LogisticProbe
@@ -31,7 +56,7 @@ def resolve(model: str, *, thorough: bool = False) -> tuple[Learner, str]:
     if model == "default":
         from quickstudy.learners.default import Default
 
-        return Default(load(DEFAULT_MODEL), thorough=thorough), DEFAULT_MODEL
+        return Default(load(base), thorough=thorough), base
     if thorough:
         raise QuickstudyError(f"--thorough: {model} is judged as it is; give `default` in its place, or leave --thorough out")
     folder = Path(model).expanduser()
@@ -67,7 +92,7 @@ def resolve_for_adapting(model: str, *, names: Any = "auto", unlabelled: Sequenc
         if unlabelled:
             raise QuickstudyError(f"--unlabelled: {type(learner).__name__} has no use for sentences without labels; leave it out")
         if names != "auto":
-            raise QuickstudyError(f"--names: {type(learner).__name__} learns from sentences alone; leave it out")
+            raise QuickstudyError(f"--names: {type(learner).__name__} learns from examples alone; leave it out")
         if thorough:
             raise QuickstudyError(f"--thorough: {type(learner).__name__} has no other candidate to try; leave it out")
         return learner

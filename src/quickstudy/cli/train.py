@@ -41,7 +41,8 @@ def train(
     chosen = (
         "" if best is None else f"; best on the validation tasks at step {summary['best_step']}: {summary['metric']} {best:.4f}"
     )
-    typer.echo(f"{out}: {summary['steps']} steps done{chosen}.")
+    skipped = f", {summary['skipped']} of them skipped" if summary["skipped"] else ""
+    typer.echo(f"{out}: {summary['steps']} steps done{skipped}{chosen}.")
     if found:
         said = sentence(found)
         typer.echo(f"{said[0].upper()}{said[1:]}.")

@@ -100,9 +100,10 @@ def cross_validate(
 
 
 def embedded_once(learner: Learner, support: Batch, report: Callable[[int, int], None] | None = None):
-    """Inside, the learner's encoder looks up the support's sentences and class names, where learning leaves it as it is."""
+    """Inside, the learner's encoder looks up the support's examples and class names, where learning leaves it as it is."""
     model = getattr(learner, "model", None)
     if not isinstance(model, Encoder) or not learner.frozen_features:
         return nullcontext()
-    names = sorted({readable(label) for label in support.targets}) if is_labels(support.targets) else []
+    named = is_labels(support.targets) and model.reads == "sentence"
+    names = sorted({readable(label) for label in support.targets}) if named else []
     return model.remember(model.memory([*support.inputs, *names], progress=report))

@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from torch import nn
+
 from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.statistics import FEW, mean_interval, paired_bootstrap
+from quickstudy.inner.diverged import learning
 from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
+from quickstudy.models.batch_norm import looks_across
 from quickstudy.models.encoder import Encoder, Memory
 from quickstudy.tasks.episodes import Episodes, fingerprint
 from quickstudy.tasks.names import readable
@@ -22,6 +26,11 @@ SLOW_TASKS = 50
 """How many of the tasks a slow baseline (fine-tuning, joint training) is judged on: the first ones."""
 TIMED = 64
 """Sentences whose encoding is timed."""
+TRANSDUCTIVE = {
+    False: "not transductive: each query is judged alone",
+    True: "transductive: a task's queries are normalised together",
+}
+"""What is said of an evaluation, by whether the answer to one query depends on the others."""
 LOWER_IS_BETTER = frozenset({"squared_error", "nats_per_token"})
 
 Progress = Callable[[str, int, int], None]
@@ -50,8 +59,8 @@ def evaluate(
         observe: told of each learner and task, off the clock; embeddings that a learner shares are still looked up then.
 
     Returns:
-        `{"episodes": {"hash", "ways", "shots", "queries", "seed"}, "results": [{"learner", "metric", "count", "mean",
-        "ci95", "seconds_per_task"}], "comparisons": [{"learner", "against", "metric", "difference", "ci95"}]}`.
+        `{"episodes": {"hash", "ways", "shots", "queries", "seed", "transductive"}, "results": [{"learner", "metric", "count",
+        "mean", "ci95", "seconds_per_task"}], "comparisons": [{"learner", "against", "metric", "difference", "ci95"}]}`.
         Intervals are over tasks, differences are paired by task (bootstrap); `ci95` is None for a single task.
         `seconds_per_task`: learning one new task, the embedding of its support included.
     """
@@ -91,7 +100,10 @@ def evaluate(
                         "ci95": interval,
                     }
                 )
-    return {"episodes": {"hash": fingerprint(tasks), **episodes}, "results": results, "comparisons": comparisons}
+    models = [getattr(each, "model", None) for each, _ in judged]
+    transductive = any(looks_across(model) for model in models if isinstance(model, nn.Module))
+    episodes = {"hash": fingerprint(tasks), **episodes, "transductive": transductive}
+    return {"episodes": episodes, "results": results, "comparisons": comparisons}
 
 
 def _scores(
@@ -106,7 +118,8 @@ def _scores(
     seconds = 0.0
     for done, task in enumerate(tasks, start=1):
         begun = time.perf_counter()
-        adapted = learner.adapt(task.support)
+        with learning(getattr(learner, "model", learner), task.seed, done - 1):
+            adapted = learner.adapt(task.support)
         seconds += time.perf_counter() - begun + seconds_per_sentence * len(task.support)
         judged = task.score(adapted)
         for metric, value in judged.items():
@@ -141,9 +154,10 @@ class _EmbeddedOnce:
     def _embedded(self, model: Encoder, name: str) -> tuple[Memory, float]:
         batches = [batch for task in self.tasks for batch in (task.support, task.query)]
         sentences = list(dict.fromkeys(sentence for batch in batches for sentence in batch.inputs))
-        names = {readable(label) for batch in batches if is_labels(batch.targets) for label in batch.targets}
+        labels = {label for batch in batches if is_labels(batch.targets) for label in batch.targets}
+        names = set(map(readable, labels)) if model.reads == "sentence" else set()
         show = self.progress
-        report = (lambda done, of: show(f"{name}: sentences embedded", done, of)) if show else None
+        report = (lambda done, of: show(f"{name}: {model.reads}s embedded", done, of)) if show else None
         memory = model.memory([*sentences, *sorted(names)], progress=report)
         timed = sentences[:: max(1, len(sentences) // TIMED)][:TIMED]  # those above may have been on disk
         begun = time.perf_counter()

@@ -11,6 +11,9 @@ from torch import nn
 from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.differences import Tensors, joint_error, slope
 from quickstudy.evaluation.probe import Probe, nudged, same
+from quickstudy.evaluation.second_derivative import without_second_derivative
+from quickstudy.inner.diverged import REMEDY
+from quickstudy.inner.in_words import in_words as known
 from quickstudy.inner.losses import total
 from quickstudy.learners.gradient import GradientLearner
 
@@ -21,31 +24,25 @@ def find_faults(probe: Probe) -> list[str]:
     for check in (_in_place, _non_determinism, _buffers, _not_a_number):
         try:
             faults += check(probe)
-        except (RuntimeError, QuickstudyError) as error:
-            faults.append(in_words(error))
+        except (RuntimeError, ValueError) as error:  # ours is a ValueError
+            faults.append(in_words(error, probe.model))
         if faults:
             return list(dict.fromkeys(faults))
     if not probe.gradient:
         return faults
-    for check in (_outside, _weights, _cut):
+    for check in (_outside, _weights, without_second_derivative, _cut):
         try:
             faults += check(probe)
-        except (RuntimeError, QuickstudyError) as error:
-            faults.append(in_words(error))
+        except (RuntimeError, ValueError) as error:  # ours is a ValueError
+            faults.append(in_words(error, probe.model))
     return list(dict.fromkeys(faults))
 
 
-def in_words(error: Exception) -> str:
-    """An error of autograd, as the fault behind it."""
-    text = " ".join(str(error).split())
-    if "is not implemented" in text or ("attention" in text and "backward" in text):
-        return (
-            "fused attention (or another fused operation) has no second derivative: load with "
-            f"attn_implementation='eager' ({text})"
-        )
-    if "modified by an inplace operation" in text or "leaf Variable that requires grad is being used in an in-place" in text:
-        return f"the model changes a tensor in place that autograd still needs: write x = x + y in the place of x += y ({text})"
-    return text if isinstance(error, QuickstudyError) else f"the model or the loss fails: {text}"
+def in_words(error: Exception, model: nn.Module) -> str:
+    """An error of autograd or of the model, as the fault behind it."""
+    if isinstance(error, QuickstudyError):
+        return str(error)
+    return known(error, model) or f"the model or the loss fails: {' '.join(str(error).split())}"
 
 
 def _frozen(probe: Probe) -> Iterator[str]:
@@ -149,16 +146,17 @@ def _not_a_number(probe: Probe) -> Iterator[str]:
         return
     learner, phi = probe.learner, probe.phi()
     state = learner.rule.init(phi)
-    for k, batch in enumerate(learner.inner_batches(probe.support)):
+    for k, batch in enumerate(batches := learner.inner_batches(probe.support)):
+        place = f"at step {k + 1} of {len(batches)}"
         leaves = {name: value.clone().requires_grad_() for name, value in phi.items()}
         value = probe.loss(leaves, batch)
         if not bool(torch.isfinite(value)):
-            yield f"the inner loss is {value.item()} at step {k}: look at the inputs, or lower inner_lr"
+            yield f"the inner loss is {value.item()} {place}: look at the inputs, or {REMEDY}"
             return
         gradient = torch.autograd.grad(value, list(leaves.values()), allow_unused=True, materialize_grads=True)
         bad = [name for name, g in zip(leaves, gradient, strict=True) if not bool(torch.isfinite(g).all())]
         if bad:
-            yield f"the inner gradient is not finite (NaN) at step {k} for {_some(bad)}"
+            yield f"the inner gradient is not finite (NaN) {place} for {_some(bad)}"
             return
         with torch.no_grad():
             phi, state = learner.rule.update(k, phi, state, dict(zip(leaves, gradient, strict=True)))
@@ -216,6 +214,12 @@ def _cut(probe: Probe) -> Iterator[str]:
     phi = {name: value.requires_grad_() for name, value in probe.phi().items()}
     found = torch.autograd.grad(probe.loss(phi), list(phi.values()), allow_unused=True, materialize_grads=True)
     gradients = dict(zip(phi, found, strict=True))
+    if not any(bool(g.any()) for g in found):
+        yield (
+            "the inner loss has a gradient of exactly zero for every parameter that moves, so nothing is learned: it is flat "
+            "(sign, round, argmax, a saturated activation); give one with a slope"
+        )
+        return
 
     @torch.no_grad()
     def loss(moved: Tensors) -> float:

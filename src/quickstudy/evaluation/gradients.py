@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,14 +10,15 @@ from typing import Any
 
 import torch
 
-from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.differences import Tensors, joint_error, tensor_error
 from quickstudy.evaluation.faults import find_faults, in_words
 from quickstudy.evaluation.probe import Probe
+from quickstudy.inner.diverged import Diverged
 from quickstudy.learners.base import Learner
 from quickstudy.learners.gradient import GradientLearner
 from quickstudy.learners.imaml import IMAML
 from quickstudy.learners.reptile import Reptile
+from quickstudy.models.functional import Parameters
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.task import Task
 
@@ -74,8 +76,8 @@ def check_gradients(learner: Learner, task: Task, *, seed: int = 0) -> GradientR
         if not faults:
             try:
                 oracle, errors = _compared(learner, probe.task)
-            except (RuntimeError, QuickstudyError) as error:
-                faults = [in_words(error)]
+            except (RuntimeError, ValueError) as error:  # ours is a ValueError
+                faults = [in_words(error, probe.model)]
             faults = faults or [
                 f"the gradient of `{name}` is off by {error:.1e} (relative) from {oracle}: the model or the loss does something "
                 "that autograd does not see"
@@ -117,6 +119,8 @@ def _by_differences(learner: Learner, task: Task, named: Tensors, got: Tensors) 
                 for name, tensor in moved.items():
                     named[name].copy_(tensor)
                 return learner([task]).item()
+            except Diverged:
+                return math.nan
             finally:
                 for name in moved:
                     named[name].copy_(at[name])
@@ -128,43 +132,35 @@ def _by_differences(learner: Learner, task: Task, named: Tensors, got: Tensors) 
 
 
 def _reptile(learner: Reptile, task: Task) -> dict[str, torch.Tensor]:
-    moved = learner.adapt(task.support).phi
-    own = dict(learner.model.named_parameters())
-    return {f"model.{name}": own[name].detach() - value for name, value in moved.items() if name in own}
+    (support,), _ = learner.numbered(task.support)
+    start = learner.start(support)
+    moved = _by_constants(learner, start, support)[-1]
+    return {f"model.{name}": (start[name] - moved[name]).detach() for name in learner.names}
 
 
 def _first_order(learner: GradientLearner, task: Task, named: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """sum_k v_k dL_query/dphi at phi_k, taken as the slope at phi_0, and through `start`; beside it, the slopes outside phi."""
+    """The slope of sum_k v_k L_query(phi_k), for all that is learned, where each inner gradient is a constant."""
     (support, query), _ = learner.numbered(task.support, task.query)
-    own = {name: p for name, p in named.items() if not name.startswith("rule.")}
-    phi_0 = learner.start(support)
-    phi = {name: value.detach() for name, value in phi_0.items()}
+    # views, so that what phi_0 was made from (prototypes from the body) does not count as phi_0
+    start = {name: value.view_as(value) if value.requires_grad else value for name, value in learner.start(support).items()}
+    phis, total = _by_constants(learner, start, support), torch.zeros(())
+    for share, at in zip(learner.step_weights(), phis, strict=True):
+        values, weight = learner.objective(at, query, True)
+        total = total + share * values / weight
+    found = torch.autograd.grad(total, list(named.values()), allow_unused=True, materialize_grads=True)
+    return dict(zip(named, found, strict=True))
+
+
+def _by_constants(learner: GradientLearner, phi: Parameters, support: Batch) -> list[Parameters]:
+    """phi_1 to phi_K (phi_0 where there is no step), through the rule alone: each inner gradient is a constant."""
     state, phis = learner.rule.init(phi), []
     for k, batch in enumerate(learner.inner_batches(support)):
-        leaves = {name: value.clone().requires_grad_() for name, value in phi.items()}
+        leaves = {name: value.detach().requires_grad_() for name, value in phi.items()}
         values, weight = learner.inner_objective(leaves, batch, True)
-        gradient = dict(zip(leaves, torch.autograd.grad(values / weight, list(leaves.values())), strict=True))
-        with torch.no_grad():
-            phi, state = learner.rule.update(k, phi, state, gradient)
+        constants = torch.autograd.grad(values / weight, list(leaves.values()), allow_unused=True, materialize_grads=True)
+        phi, state = learner.rule.update(k, phi, state, dict(zip(phi, constants, strict=True)))
         phis.append(phi)
-    expected = [torch.zeros_like(p) for p in own.values()]
-    slope = {name: torch.zeros_like(value) for name, value in phi_0.items()}
-    for share, at in zip(learner.step_weights(), phis or [phi], strict=True):
-        leaves = {name: value.clone().requires_grad_() for name, value in at.items()}
-        values, weight = learner.objective(leaves, query, True)
-        wanted = [*leaves.values(), *own.values()]
-        slopes = torch.autograd.grad(share * values / weight, wanted, allow_unused=True, materialize_grads=True)
-        slope = {name: slope[name] + more for name, more in zip(leaves, slopes, strict=False)}
-        expected = [a + b for a, b in zip(expected, slopes[len(leaves) :], strict=True)]
-    started = [name for name, value in phi_0.items() if value.requires_grad]
-    through = torch.autograd.grad(
-        [phi_0[name] for name in started],
-        list(own.values()),
-        [slope[name] for name in started],
-        allow_unused=True,
-        materialize_grads=True,
-    )
-    return {name: a + b for name, a, b in zip(own, expected, through, strict=True)}
+    return phis or [phi]
 
 
 def _distances(got: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> dict[str, float]:

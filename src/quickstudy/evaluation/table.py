@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from quickstudy.evaluation.evaluate import ranking, verdict
+from quickstudy.evaluation.evaluate import TRANSDUCTIVE, ranking, verdict
 
 
 def render(result: dict[str, Any]) -> str:
@@ -33,10 +33,10 @@ def _protocol(episodes: dict[str, Any], count: int) -> str:
     shots = episodes["shots"]
     shown = "-".join(str(s) for s in shots) if isinstance(shots, list) else shots
     if episodes["ways"] is None:
-        return f"The same tasks for every learner (hash {episodes['hash']}); not transductive."
+        return f"The same tasks for every learner (hash {episodes['hash']}); {TRANSDUCTIVE[episodes['transductive']]}."
     return (
         f"The same tasks for every learner: {episodes['ways']} ways, {shown} shots, {episodes['queries']} queries a class, "
-        f"seed {episodes['seed']} (hash {episodes['hash']}). Not transductive: each query is judged alone."
+        f"seed {episodes['seed']} (hash {episodes['hash']}); {TRANSDUCTIVE[episodes['transductive']]}."
     )
 
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from quickstudy.errors import QuickstudyError
+from quickstudy.inner.derivatives import Derivatives, Tensors, gradients_of, leaves, plus
+from quickstudy.inner.diverged import check_loss
+from quickstudy.inner.refusals import twice_differentiable
 from quickstudy.inner.rules import Rule, State
 from quickstudy.models.functional import Parameters, random_state, replay
 from quickstudy.tasks.batch import Batch
 
-Objective = Callable[[Parameters, Batch, bool], tuple[torch.Tensor, torch.Tensor | float]]
-"""`(phi, examples, whole) -> (weighted sum of the losses, sum of the weights)`; may depend on eta beside phi."""
-Tensors = list[torch.Tensor]
 Judge = Callable[[int, Parameters], tuple[Parameters, Sequence[torch.Tensor]] | None]
 
 
@@ -45,17 +44,14 @@ class InnerLoop:
     """K steps of an update rule on one task.
 
     Args:
-        objective: the inner loss, as sums over examples.
+        derivatives: the inner loss's gradient and Hessian-vector products.
         rule: U, the update rule.
         model: whose randomness (dropout) is recorded and replayed.
-        micro_batch: at most so many examples in one call of the model. Gradients and Hessian-vector products are sums
-            over examples, so the result is the same and memory is flat in the size of the support.
     """
 
-    objective: Objective
+    derivatives: Derivatives
     rule: Rule
     model: nn.Module
-    micro_batch: int | None = None
 
     def learn(self, phi: Parameters, batches: Sequence[Batch], *, record: bool = False) -> Path:
         """phi_K after one step on each of `batches`, without a graph; with `record`, the steps to go back over."""
@@ -63,7 +59,8 @@ class InnerLoop:
         path.state = self.rule.init(path.phi)
         for k, batch in enumerate(batches):
             random = random_state(self.model) if record else []
-            _, weight, gradient, _ = self.slope(path.phi, batch)
+            value, weight, gradient, _ = self.derivatives.slope(path.phi, batch)
+            check_loss(value, k, len(batches))
             if record:
                 path.steps.append(Step(batch, path.phi, path.state, gradient, weight, random))
             with torch.no_grad():
@@ -78,27 +75,15 @@ class InnerLoop:
         }
         state, phis = self.rule.init(phi), []
         for k, batch in enumerate(batches):
-            total, weight = self.sums(phi, batch)
-            gradient = _grad(torch.as_tensor(total / weight), list(phi.values()), create_graph=second_order)
+            total, weight = self.derivatives.sums(phi, batch)
+            value = torch.as_tensor(total / weight)
+            check_loss(value, k, len(batches))
+            if second_order:
+                twice_differentiable(value, self.model, lambda phi=phi, batch=batch: self.derivatives.sums(phi, batch))
+            gradient = gradients_of(value, list(phi.values()), create_graph=second_order)
             phi, state = self.rule.update(k, phi, state, dict(zip(phi, gradient, strict=True)))
             phis.append(phi)
         return phis or [phi]
-
-    def slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor] = ()):
-        """Value, sum of weights, gradient for phi and gradient for eta of the mean loss; no graph survives."""
-        with torch.enable_grad():
-            phi = _leaves(phi)
-            wanted = [*phi.values(), *eta]
-            value, weight, sums = 0.0, 0.0, None
-            for part in batch.split(self.micro_batch):
-                part_value, part_weight = self.objective(phi, part, len(part) == len(batch))
-                gradients = _grad(part_value, wanted)
-                sums = gradients if sums is None else [a + b for a, b in zip(sums, gradients, strict=True)]
-                value, weight = value + part_value.detach(), weight + part_weight
-        if sums is None:
-            raise QuickstudyError("a task with an empty batch: there is nothing to learn from or to be judged on")
-        means = [s / weight for s in sums]
-        return torch.as_tensor(value / weight), weight, dict(zip(phi, means, strict=False)), means[len(phi) :]
 
     def pull_back(
         self,
@@ -125,20 +110,20 @@ class InnerLoop:
             step = path.steps.pop()
             k = len(path.steps)
             adjoint, state, a_gradient, more = self._through_rule(k, step, adjoint, state, rates)
-            d_rates = _plus(d_rates, more)
+            d_rates = plus(d_rates, more)
             if second_order:
                 replay(self.model, step.random)
-                d_phi, more = self.hessian_vector(step.batch, step.phi, step.weight, a_gradient, eta)
+                d_phi, more = self.derivatives.hessian_vector(step.batch, step.phi, step.weight, a_gradient, eta)
                 adjoint = {name: value + d_phi[name] for name, value in adjoint.items()}
-                d_eta = _plus(d_eta, more)
+                d_eta = plus(d_eta, more)
             if judge and k and (slopes := judge(k, step.phi)):
                 adjoint = {name: value + slopes[0][name] for name, value in adjoint.items()}
-                d_eta = _plus(d_eta, slopes[1])
+                d_eta = plus(d_eta, slopes[1])
         return adjoint, d_eta, d_rates
 
     def _through_rule(self, k: int, step: Step, adjoint: Parameters, state_adjoint: State, rates: Sequence[torch.Tensor]):
         with torch.enable_grad():
-            phi, state, gradient = _leaves(step.phi), _leaves(step.state), _leaves(step.gradient)
+            phi, state, gradient = leaves(step.phi), leaves(step.state), leaves(step.gradient)
             new_phi, new_state = self.rule.update(k, phi, state, gradient)
             outputs = [*new_phi.values(), *new_state.values()]
             adjoints = [adjoint[name] for name in new_phi] + [state_adjoint[name] for name in new_state]
@@ -150,47 +135,3 @@ class InnerLoop:
             {name: next(pulled) for name in gradient},
             list(pulled),
         )
-
-    def hessian_vector(
-        self, batch: Batch, phi: Parameters, weight: torch.Tensor | float, vector: Parameters, eta: Sequence[torch.Tensor]
-    ) -> tuple[Parameters, Tensors]:
-        """dz/dphi and dz/deta of z = <dL/dphi, vector>, with L the mean loss of a batch whose weights sum to `weight`."""
-        with torch.enable_grad():
-            phi = _leaves(phi)
-            wanted = [*phi.values(), *eta]
-            sums = [torch.zeros_like(w) for w in wanted]
-            for part in batch.split(self.micro_batch):
-                value, _ = self.objective(phi, part, len(part) == len(batch))
-                gradient = _grad(value, list(phi.values()), create_graph=True)
-                z = sum((g * vector[name]).sum() for name, g in zip(phi, gradient, strict=True))
-                if isinstance(z, torch.Tensor) and z.requires_grad:
-                    sums = _plus(sums, _grad(z, wanted))
-        means = [s / weight for s in sums]
-        return dict(zip(phi, means, strict=False)), means[len(phi) :]
-
-    def sums(self, phi: Parameters, batch: Batch):
-        """The weighted sum of the losses and the sum of the weights over all parts of a batch."""
-        total, weight = 0.0, 0.0
-        for part in batch.split(self.micro_batch):
-            value, part_weight = self.objective(phi, part, len(part) == len(batch))
-            total, weight = total + value, weight + part_weight
-        return total, weight
-
-
-def _leaves(values: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: value.detach().requires_grad_() for name, value in values.items()}
-
-
-def _plus(left: Sequence[torch.Tensor], right: Sequence[torch.Tensor]) -> Tensors:
-    return [a + b for a, b in zip(left, right, strict=True)]
-
-
-def _grad(value: torch.Tensor, wanted: Sequence[torch.Tensor], *, create_graph: bool = False) -> Tensors:
-    if not wanted:
-        return []
-    if not value.requires_grad:
-        raise QuickstudyError(
-            "the loss does not depend on any parameter that learns: its graph was cut (detach, no_grad, a conversion "
-            "to NumPy), or the parameters in the adaptation space are not used"
-        )
-    return list(torch.autograd.grad(value, wanted, create_graph=create_graph, allow_unused=True, materialize_grads=True))

@@ -23,7 +23,7 @@ from quickstudy.models.adapters import is_adapter, load_adapter, save_adapter
 from quickstudy.models.encoder import Encoder
 from quickstudy.models.examples import Examples
 from quickstudy.models.functional import Functional, Parameters
-from quickstudy.models.loading import load as load_model
+from quickstudy.models.loading import made
 
 CONFIG = "quickstudy.json"
 _TRANSFORMER = "module."  # where an Encoder keeps its Transformer
@@ -67,7 +67,7 @@ def save(adapted: Adapted, folder: Path, *, card: str | None = None) -> None:
             "cannot be saved as tensors alone; save the learner's state_dict instead"
         )
     with new_folder(folder) as new:
-        spec = adapted.model.spec if isinstance(adapted.model, Encoder) else None
+        spec = (adapted.model.spec or None) if isinstance(adapted.model, Encoder) else None
         moved = _moved(adapted)
         lora = {name: value for name, value in moved.items() if is_adapter(name) and spec}
         rest = {name: value for name, value in moved.items() if name not in lora}
@@ -80,7 +80,7 @@ def save(adapted: Adapted, folder: Path, *, card: str | None = None) -> None:
             _write(adapted.head.state_dict(), new / "head.safetensors")
         if adapted.examples is not None:
             _write({"embeddings": adapted.examples.embeddings}, new / "examples.safetensors")
-        if spec and not lora:
+        if spec and not lora and "name" in spec:
             spec = {key: value for key, value in spec.items() if key != "lora"}
         files = {str(path.relative_to(new)): _sha256(path) for path in sorted(new.rglob("*.safetensors"))}
         config = Artefact(
@@ -150,14 +150,14 @@ def read_config(folder: Path) -> Artefact:
 def _opened(folder: Path, config: Artefact, model: nn.Module | None) -> Adapted:
     phi: Parameters = {}
     if config.model is not None:
-        model = load_model(config.model["name"], lora=config.model.get("lora"))
+        model = made(config.model)
     if model is None:
         raise QuickstudyError(f"{folder} holds what a module of your own learned; open it with load(folder, model=that_module)")
     if (folder / "adapter").is_dir():
         phi |= {_TRANSFORMER + name: value for name, value in load_adapter(folder / "adapter").items()}
     if (folder / "weights.safetensors").is_file():
         phi |= load_file(folder / "weights.safetensors")
-    own = dict(model.named_parameters())
+    own = dict(model.named_parameters()) | dict(model.named_buffers())
     for name, value in phi.items():
         if name not in own or own[name].shape != value.shape:
             raise QuickstudyError(f"{folder}: the parameter {name} does not belong to this model; it was saved for another one")
@@ -215,7 +215,10 @@ def _examples(folder: Path, stored: ExampleSentences, classes: int) -> Examples:
 
 def _moved(adapted: Adapted) -> Parameters:
     """Everything in which the model differs from the pretrained one: meta-trained parameters, then this task's."""
-    learned = {name: p.detach() for name, p in adapted.model.named_parameters() if p.requires_grad}
+    model = adapted.model
+    learned = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    if isinstance(model, Encoder) and "network" in model.spec:  # made from a seed, so its running averages were learned too
+        learned = {name: value.detach() for name, value in model.state_dict().items()}
     return learned | {name: value.detach() for name, value in adapted.phi.items()}
 
 

@@ -9,8 +9,9 @@ from torch import nn
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.inner.rules import Rule, State
-from quickstudy.learners.gradient import HEAD, GradientLearner
+from quickstudy.learners.gradient import GradientLearner
 from quickstudy.models.functional import Parameters
+from quickstudy.models.heads import HEAD
 from quickstudy.models.space import resolve_space
 from quickstudy.tasks.batch import Batch
 
@@ -59,6 +60,8 @@ class BOIL(GradientLearner):
 
 class _Still(Rule):
     """A rule that leaves some parameters where they are."""
+
+    by_element = True
 
     def __init__(self, rule: Rule, names: tuple[str, ...]):
         super().__init__()

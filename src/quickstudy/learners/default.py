@@ -22,7 +22,7 @@ from quickstudy.learners.baselines.nearest_neighbours import NearestNeighbours
 from quickstudy.learners.baselines.ridge import Ridge
 from quickstudy.learners.metric import MetricLearner
 from quickstudy.learners.prior_head import Prior, PriorHead
-from quickstudy.models.encoder import Encoder
+from quickstudy.models.encoder import Encoder, reads_images
 from quickstudy.models.examples import Examples, threshold
 from quickstudy.models.loading import load
 from quickstudy.tasks.batch import Batch
@@ -72,6 +72,8 @@ class Default(Learner):
         super().__init__()
         if names not in ("auto", "yes", "no"):
             raise QuickstudyError(f"names={names!r} is not known; it is 'auto', 'yes' or 'no'")
+        if names == "yes" and reads_images(model):
+            raise QuickstudyError("names='yes': the encoder reads images, and a label's name is none; leave names out")
         self.model, self.names, self.thorough = model, names, thorough
         self.favourite = PriorHead(model, prior=prior, unlabelled=unlabelled)
         self.candidates: dict[str, Learner] = {
@@ -122,7 +124,8 @@ class Default(Learner):
 
     def _named(self, support: Batch) -> Batch:
         """The support with class names as examples, where they are to be had and are not there yet."""
-        if self.names == "no" or any(are_names(support)) or not (is_labels(support.targets) and is_labels(support.inputs)):
+        words = is_labels(support.targets) and is_labels(support.inputs) and not reads_images(self.model)
+        if self.names == "no" or not words or any(are_names(support)):
             return support
         named = with_names(support)
         return named if self.names == "yes" or names_tell(self.favourite, support) else support
@@ -135,7 +138,7 @@ def _with_adapters(model: nn.Module) -> nn.Module:
     """The model itself where something of it learns, else another of the same name, with adapters."""
     if not isinstance(model, Encoder) or "name" not in model.spec:
         raise QuickstudyError(
-            f"thorough fine-tunes a sentence encoder by LoRA, and {type(model).__name__} is none that was loaded by name; "
+            f"thorough fine-tunes a pretrained encoder by LoRA, and {type(model).__name__} is none that was loaded by name; "
             "use models.load, or leave thorough out"
         )
     if any(p.requires_grad for p in model.parameters()):

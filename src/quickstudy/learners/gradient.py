@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -11,23 +11,26 @@ from torch import nn
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.inner.carry import with_gradient
+from quickstudy.inner.derivatives import Autograd, Derivatives
+from quickstudy.inner.diverged import check_learned, check_outer, learning
 from quickstudy.inner.loop import InnerLoop
 from quickstudy.inner.losses import Loss, default_loss, total
 from quickstudy.inner.rules import Rates, Rule
 from quickstudy.inner.rules.settings import rule_from
 from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
+from quickstudy.learners.together.groups import together
 from quickstudy.models.encoder import Encoder
 from quickstudy.models.functional import Functional, Parameters, seeded
-from quickstudy.models.heads import LinearHead
+from quickstudy.models.heads import HEAD, LinearHead
 from quickstudy.models.space import Space, resolve_space
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.targets import as_tensor, is_labels, number
 from quickstudy.tasks.task import Task
 
 Gradient = Literal["exact", "first_order"]
-HEAD = ("task_head.weight", "task_head.bias")
-"""The names in phi of the head that each task gets on top of an encoder."""
+Learned = tuple[torch.Tensor, Sequence[torch.Tensor]]
+"""A query loss after learning, and its gradient for each parameter that is learned."""
 
 
 class GradientLearner(Learner):
@@ -117,56 +120,76 @@ class GradientLearner(Learner):
             raise QuickstudyError("an outer step needs at least one task")
         learned = list(self.parameters()) if torch.is_grad_enabled() else []
         value, sums = 0.0, [torch.zeros_like(p) for p in learned]
-        for task in tasks:
-            task_value, gradients = self.learn(task, learned)
-            value, sums = value + task_value, [a + b for a, b in zip(sums, gradients, strict=True)]
+        for more, gradients in together(self, tasks, learned) or self._in_turn(tasks, learned):
+            value, sums = value + more, [a + b for a, b in zip(sums, gradients, strict=True)]
         return with_gradient(torch.as_tensor(value / len(tasks)), learned, [s / len(tasks) for s in sums])
 
-    def learn(self, task: Task, learned: Sequence[torch.Tensor]) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
+    def _in_turn(self, tasks: Sequence[Task], learned: Sequence[torch.Tensor]) -> Iterator[Learned]:
+        """One task after the other."""
+        for index, task in enumerate(tasks):
+            with learning(self.model, task.seed, index):
+                value, gradients = self.learn(task, learned)
+                check_outer(value, gradients)
+            yield value, gradients
+
+    def learn(self, task: Task, learned: Sequence[torch.Tensor]) -> Learned:
         """One task's query loss after adapting, and its gradient for each of `learned`."""
         self._check()
         (support, query), _ = self.numbered(task.support, task.query)
-        weights = self.step_weights()
         with seeded(task.support.seed, self.model):
             with torch.set_grad_enabled(bool(learned)):
                 phi_0 = self.start(support)
             batches = self.inner_batches(support)
-            if self.keep_graph and learned:
-                with torch.enable_grad():
-                    phis = self._loop.learn_with_graph(phi_0, batches, second_order=self.second_order)
-                    value = self._weighted(weights, phis, query)
-                    return value.detach(), _gradient(value, learned)
-            path = self._loop.learn(phi_0, batches, record=bool(learned) or any(weights[:-1]))
-            if not learned:
-                phis = [*(step.phi for step in path.steps[1:]), path.phi]
-                with torch.no_grad():
-                    return self._weighted(weights[-len(phis) :], phis, query), []
+            if learned:
+                return self.differentiate(self._inner, self._outer, phi_0, batches, query, learned)
+            weights = self.step_weights()
+            path = self._loop.learn(phi_0, batches, record=any(weights[:-1]))
+            phis = [*(step.phi for step in path.steps[1:]), path.phi]
+            with torch.no_grad():
+                return _weighted(self._outer, weights[-len(phis) :], phis, query), []
 
-            value, adjoint, d_learned = self._judge(weights[-1], path.phi, query, learned)
-            rates = [rate for rate in self.rule.parameters() if rate.requires_grad]
+    def differentiate(
+        self,
+        inner: Derivatives,
+        outer: Derivatives,
+        phi_0: Parameters,
+        batches: Sequence[Batch],
+        query: Batch,
+        learned: Sequence[torch.Tensor],
+    ) -> Learned:
+        """The query loss at phi_K, and its gradient through the K steps: at the memory of one, or with all their graphs.
 
-            def judge(k: int, phi: Parameters) -> tuple[Parameters, Sequence[torch.Tensor]] | None:
-                nonlocal value
-                if not weights[k - 1]:
-                    return None
-                more, slope, d_eta = self._judge(weights[k - 1], phi, query, learned)
-                value = value + more
-                return slope, d_eta
+        Args:
+            inner: the derivatives of the inner loss, and `outer` those of the outer one.
+            phi_0: the start, as a function of what is learned.
+            batches: what each step learns from.
+        """
+        weights, loop = self.step_weights(), InnerLoop(inner, self.rule, self.model)
+        if self.keep_graph:
+            with torch.enable_grad():
+                phis = loop.learn_with_graph(phi_0, batches, second_order=self.second_order)
+                value = _weighted(outer, weights, phis, query)
+                return value.detach(), _gradient(value, learned)
+        path = loop.learn(phi_0, batches, record=True)
 
-            adjoint, d_eta, d_rates = self._loop.pull_back(
-                path, adjoint, learned, rates, second_order=self.second_order, judge=judge
-            )
-            d_learned = [a + b for a, b in zip(d_learned, d_eta, strict=True)]
-            return value, self._collect(learned, d_learned, phi_0, adjoint, rates, d_rates)
+        def judged(weight: float, phi: Parameters) -> tuple[torch.Tensor, Parameters, list[torch.Tensor]]:
+            value, _, slope, d_eta = outer.slope(phi, query, learned)
+            return weight * value, {name: weight * g for name, g in slope.items()}, [weight * d for d in d_eta]
 
-    def _weighted(self, weights: Sequence[float], phis: Sequence[Parameters], query: Batch) -> torch.Tensor:
-        """The sum of the query losses at these phi, each times its weight."""
-        return torch.stack([w * self._value(phi, query) for w, phi in zip(weights, phis, strict=True) if w]).sum()
+        value, adjoint, d_learned = judged(weights[-1], path.phi)
 
-    def _judge(self, weight: float, phi: Parameters, query: Batch, learned: Sequence[torch.Tensor]):
-        """`weight` times the query loss at phi, and its slopes for phi and for what is learned."""
-        value, _, slope, d_eta = self._outer.slope(phi, query, learned)
-        return weight * value, {name: weight * g for name, g in slope.items()}, [weight * d for d in d_eta]
+        def judge(k: int, phi: Parameters) -> tuple[Parameters, Sequence[torch.Tensor]] | None:
+            nonlocal value
+            if not weights[k - 1]:
+                return None
+            more, slope, d_eta = judged(weights[k - 1], phi)
+            value = value + more
+            return slope, d_eta
+
+        rates = [rate for rate in self.rule.parameters() if rate.requires_grad]
+        adjoint, d_eta, d_rates = loop.pull_back(path, adjoint, learned, rates, second_order=self.second_order, judge=judge)
+        d_learned = [a + b for a, b in zip(d_learned, d_eta, strict=True)]
+        return value, self._collect(learned, d_learned, phi_0, adjoint, rates, d_rates)
 
     def step_weights(self) -> list[float]:
         """How much the query loss after each of the K steps counts; the last alone."""
@@ -196,10 +219,11 @@ class GradientLearner(Learner):
         """Learns one task by K inner steps."""
         self._check()
         (support,), classes = self.numbered(support)
-        with seeded(support.seed, self.model):
+        with seeded(support.seed, self.model), learning(self.model, support.seed):
             with torch.no_grad():
                 phi = self.start(support)
             phi = self._loop.learn(phi, self.inner_batches(support)).phi
+            check_learned(list(phi.values()), self.inner_steps)
         return self._adapted(phi, support, classes)
 
     def _check(self) -> None:
@@ -207,12 +231,16 @@ class GradientLearner(Learner):
             _refuse_batch_statistics(self.model, self.micro_batch)
 
     @property
-    def _loop(self) -> InnerLoop:
-        return InnerLoop(self.inner_objective, self.rule, self.model, self.micro_batch)
+    def _inner(self) -> Autograd:
+        return Autograd(self.inner_objective, self.model, self.micro_batch)
 
     @property
-    def _outer(self) -> InnerLoop:
-        return InnerLoop(self.objective, self.rule, self.model, self.micro_batch)
+    def _outer(self) -> Autograd:
+        return Autograd(self.objective, self.model, self.micro_batch)
+
+    @property
+    def _loop(self) -> InnerLoop:
+        return InnerLoop(self._inner, self.rule, self.model)
 
     def objective(self, phi: Parameters, batch: Batch, whole: bool) -> tuple[torch.Tensor, torch.Tensor | float]:
         """The outer loss, as weighted sum and sum of weights."""
@@ -221,10 +249,6 @@ class GradientLearner(Learner):
     def inner_objective(self, phi: Parameters, batch: Batch, whole: bool) -> tuple[torch.Tensor, torch.Tensor | float]:
         """The loss of the inner loop: the outer one, unless a learner says otherwise."""
         return self.objective(phi, batch, whole)
-
-    def _value(self, phi: Parameters, batch: Batch) -> torch.Tensor:
-        value, weight = self._outer.sums(phi, batch)
-        return torch.as_tensor(value / weight)
 
     def numbered(self, support: Batch, *others: Batch) -> tuple[list[Batch], Sequence[str] | Sequence[int] | None]:
         """Batches with class numbers in the place of labels, and what the numbers stand for (None: themselves)."""
@@ -254,6 +278,17 @@ class GradientLearner(Learner):
             )
             gradients = [a + b for a, b in zip(gradients, through_start, strict=True)]
         return gradients
+
+
+def _weighted(outer: Derivatives, weights: Sequence[float], phis: Sequence[Parameters], query: Batch) -> torch.Tensor:
+    """The sum of the query losses at these phi, each times its weight; with a graph."""
+    return torch.stack([w * mean(outer, phi, query) for w, phi in zip(weights, phis, strict=True) if w]).sum()
+
+
+def mean(outer: Derivatives, phi: Parameters, batch: Batch) -> torch.Tensor:
+    """The mean loss."""
+    value, weight = outer.sums(phi, batch)
+    return torch.as_tensor(value / weight)
 
 
 def _gradient(value: torch.Tensor, wanted: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:

@@ -12,7 +12,7 @@ from torch import nn
 from quickstudy.errors import QuickstudyError
 from quickstudy.inner.implicit import Proximal, Solution, conjugate_gradients
 from quickstudy.inner.rules import Rates, Rule
-from quickstudy.learners.gradient import GradientLearner
+from quickstudy.learners.gradient import GradientLearner, mean
 from quickstudy.models.functional import Parameters, seeded
 from quickstudy.tasks.task import Task
 
@@ -108,17 +108,17 @@ class IMAML(GradientLearner):
             phi = self._loop.learn(phi_0, self.inner_batches(support)).phi
             if not learned:
                 with torch.no_grad():
-                    return self._value(phi, query), []
+                    return mean(self._outer, phi, query), []
             value, _, slope, d_learned = self._outer.slope(phi, query, learned)
-            _, weight, end, _ = self._loop.slope(phi, support)
+            _, weight, end, _ = self._inner.slope(phi, support)
             pull = {name: end[name] + self.strength * (phi[name] - phi_0[name].detach()) for name in phi}
             self.gradient_norm = float(sum(g.square().sum() for g in pull.values()) ** 0.5)
 
             def apply(vector: Parameters) -> Parameters:
-                curved, _ = self._loop.hessian_vector(support, phi, weight, vector, ())
+                curved, _ = self._inner.hessian_vector(support, phi, weight, vector, ())
                 return {name: v + curved[name] / self.strength for name, v in vector.items()}
 
             self.solution = conjugate_gradients(apply, slope, iterations=self.cg_steps, tolerance=self.tolerance)
-            _, mixed = self._loop.hessian_vector(support, phi, weight, self.solution.x, learned)
+            _, mixed = self._inner.hessian_vector(support, phi, weight, self.solution.x, learned)
             d_learned = [a - b / self.strength for a, b in zip(d_learned, mixed, strict=True)]
             return value, self._collect(learned, d_learned, phi_0, self.solution.x, [], [])

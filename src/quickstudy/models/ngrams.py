@@ -26,13 +26,9 @@ class NGrams(Encoder):
     def __init__(self, dim: int = DIM):
         from sklearn.feature_extraction.text import HashingVectorizer
 
-        nn.Module.__init__(self)
-        self.dim, self.normalize, self.spec = dim, True, {"name": "ngrams"}
-        self.pooling, self.max_length, self.prompt = "mean", 1_000_000, ""
-        self.module = nn.Identity()
+        super().__init__(nn.Identity(), dim, normalize=True, spec={"name": "ngrams"})
         settings: dict[str, Any] = {"analyzer": "char", "ngram_range": LENGTHS, "n_features": dim, "norm": None}
         self._vectorizer = HashingVectorizer(**settings)
-        self._known, self._tokens = {}, {}
         self.register_buffer("place", torch.zeros(()))  # moves with `.to`, and says where embeddings go
 
     def forward(self, sentences: Any = (), **tokens: torch.Tensor) -> torch.Tensor:
@@ -42,10 +38,6 @@ class NGrams(Encoder):
         sparse: Any = self._vectorizer.transform(list(sentences))
         counts = torch.from_numpy(sparse.toarray()).float()
         return nn.functional.normalize(counts.sign() * counts.abs().log1p(), dim=1).to(self.device)
-
-    def tokenize(self, sentence: str) -> list[int]:
-        """The sentence's characters."""
-        return [ord(character) for character in sentence]
 
     @property
     def device(self) -> torch.device:

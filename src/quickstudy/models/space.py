@@ -21,10 +21,11 @@ def resolve_space(model: nn.Module, space: Space) -> list[str]:
     a frozen parameter in the space moves while a task is learned and starts from the same value for each.
 
     Raises:
-        QuickstudyError: nothing is in the space.
+        QuickstudyError: nothing is in the space, or it holds one of the names of a tied weight and not the other.
     """
     inside = _predicate(model, space)
     names = [name for name, parameter in model.named_parameters() if inside(name, parameter)]
+    _refuse_split(model, inside, names, space)
     if not names:
         known = [name for name, _ in model.named_parameters()]
         shown = ", ".join(known[:4]) + (", ..." if len(known) > 4 else "")
@@ -34,6 +35,19 @@ def resolve_space(model: nn.Module, space: Space) -> list[str]:
             f"the model's {len(known)} parameters are {shown or 'none'}"
         )
     return names
+
+
+def _refuse_split(model: nn.Module, inside: Callable[[str, nn.Parameter], bool], names: list[str], space: Space) -> None:
+    """A weight that has two names moves under both."""
+    first = {id(parameter): name for name, parameter in model.named_parameters()}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        other = first[id(parameter)]
+        if name != other and (held := inside(name, parameter)) != (other in names):
+            one, two = (name, other) if held else (other, name)
+            raise QuickstudyError(
+                f"the adaptation space {space!r} holds `{one}` and not `{two}`, which are one tensor (tied weights) and can only "
+                "move together: let the space hold both, or neither, or untie them"
+            )
 
 
 def _predicate(model: nn.Module, space: Space) -> Callable[[str, nn.Parameter], bool]:

@@ -23,7 +23,8 @@ def baselines_for(
         run: the run folder it comes from, whose recipe joint training repeats on the same examples and steps.
         name: the pretrained model.
         which: "none", "standard" or "full".
-        labels: those of the tasks. Where most are no words, an encoder has nothing to say of the names alone (`ZeroStep`).
+        labels: those of the tasks. Where most are no words, or the encoder reads images, it has nothing to say of the names
+            alone (`ZeroStep`).
     """
     from quickstudy.learners.baselines.centroid import Centroid
     from quickstudy.learners.baselines.logistic_probe import LogisticProbe
@@ -31,6 +32,7 @@ def baselines_for(
     from quickstudy.learners.baselines.ridge import Ridge
     from quickstudy.learners.baselines.zero_step import ZeroStep
     from quickstudy.models import load
+    from quickstudy.models.encoder import reads_images
 
     recipe = Path(run) / "recipe.yaml"
     if which == "none":
@@ -44,7 +46,7 @@ def baselines_for(
     else:
         whole, plain = None, load(name)
     kinds = (Centroid, LogisticProbe, Ridge, NearestNeighbours, ZeroStep) if hasattr(plain, "dim") else (ZeroStep,)
-    if hasattr(plain, "dim") and sum(map(is_word, labels)) < len(labels) / 2:
+    if hasattr(plain, "dim") and (reads_images(plain) or sum(map(is_word, labels)) < len(labels) / 2):
         kinds = kinds[:-1]
     standard: list[Learner] = [kind(plain) for kind in kinds if type(learner) is not kind]
     if which == "standard":
@@ -66,7 +68,7 @@ def _slow(recipe: Any, name: Any, plain: nn.Module, progress: Progress | None) -
     if not any(True for _ in plain.parameters()):
         return []
     moving: dict[str, nn.Module] = {"LoRA": plain}
-    if isinstance(plain, Encoder):
+    if isinstance(plain, Encoder) and "name" in plain.spec:
         adapters = build_model(recipe) if recipe and recipe.model.lora else load(name, lora=8)
         moving = {"all": plain, "LoRA": adapters, "head": plain}
     slow: list[Learner] = [FineTune(model, **CHOSEN[moved]) for moved, model in moving.items()]

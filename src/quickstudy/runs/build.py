@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -11,9 +12,11 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
 from quickstudy.models.loading import load
 from quickstudy.models.networks import mlp
+from quickstudy.runs.image_network import build_network, check_network, check_ways, pictures_of
 from quickstudy.runs.recipe import DataPart, EpisodesPart, Recipe, ValidationPart
 from quickstudy.tasks import named
 from quickstudy.tasks.episodes import Episodes
+from quickstudy.tasks.image_tables import is_source
 from quickstudy.tasks.sinusoids import Sinusoids
 from quickstudy.tasks.table import Table
 from quickstudy.tasks.task import Task
@@ -30,6 +33,8 @@ def build_model(recipe: Recipe, *, adapters: bool = True) -> nn.Module:
     part = recipe.model
     if part.mlp is not None:
         return mlp(part.mlp, seed=recipe.seed)
+    if part.network is not None:
+        return build_network(recipe)
     try:
         return load(str(part.name), lora=part.lora if adapters else None, seed=recipe.seed)
     except QuickstudyError as error:
@@ -44,7 +49,9 @@ def build_learner(recipe: Recipe, *, allow_files: bool = True) -> Learner:
     """
     cls = recipe.learner_class(allow_files=allow_files)
     settings = recipe.learner_settings(cls)
+    check_network(recipe, cls)
     model = build_model(recipe)
+    _check_reads(recipe, model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)  # weights that a learner adds to its model
         try:
@@ -89,8 +96,10 @@ def _episodes(recipe: Recipe, name: PartName, part: EpisodesPart | ValidationPar
     source = data_part(recipe, name)
     if part.queries == "all" and not isinstance(source, Table):
         raise recipe.problem(f"{section}.queries: made-up tasks have no end, so give a number", (section, "queries"))
+    check_ways(recipe, source, part.ways, section)
+    drawn = {"ways": part.ways, "shots": part.shots, "queries": part.queries, "names": part.names}
     try:
-        return Episodes(source, ways=part.ways, shots=part.shots, queries=part.queries, tasks=tasks, seed=seed, names=part.names)
+        return Episodes(source, **drawn, tasks=tasks, seed=seed, inputs=pictures_of(recipe))
     except QuickstudyError as error:
         raise recipe.problem(str(error), (section,)) from error
 
@@ -101,6 +110,16 @@ def _table(data: DataPart) -> Table:
     if data.unlabelled is not None:
         return Unlabelled.read(data.unlabelled, text=data.text)
     return Table.read(data.table, text=data.text, label=data.label)
+
+
+def _check_reads(recipe: Recipe, model: nn.Module) -> None:
+    """Whether the model reads what the data hold: a reference to an image would pass for a sentence without a word."""
+    data = recipe.data
+    images = named.divided_by_class(data.set or data.table or "") or (data.table is not None and is_source(Path(data.table)))
+    held = "numbers" if data.source else "images" if images else "sentences"
+    reads = "images" if recipe.model.network else f"{getattr(model, 'reads', 'number')}s"
+    if reads != held:
+        raise recipe.problem(f"the model reads {reads}, and the data hold {held}; give another model, or other data", ("model",))
 
 
 def _has_folds(name: str) -> bool:

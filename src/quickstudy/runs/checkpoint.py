@@ -15,7 +15,7 @@ from safetensors.torch import save
 from quickstudy import __version__
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
-from quickstudy.models.encoder import Encoder
+from quickstudy.models.sentence_encoder import SentenceEncoder
 from quickstudy.runs.atomic import write_atomically
 
 Tensors = dict[str, torch.Tensor]
@@ -78,7 +78,7 @@ def learner_tensors(learner: Learner) -> Tensors:
     learned = {id(parameter) for parameter in learner.parameters()}
     found: Tensors = {name: p.detach() for name, p in learner.named_parameters() if id(p) in learned}
     parameters = {name for name, _ in learner.named_parameters(remove_duplicate=False)}
-    base = tuple(f"{name}." for name, module in learner.named_modules() if isinstance(module, Encoder))
+    base = tuple(f"{name}." for name, module in learner.named_modules() if isinstance(module, SentenceEncoder))
     for name, value in learner.state_dict().items():
         if name not in parameters and isinstance(value, torch.Tensor) and not name.startswith(base):
             found[name] = value

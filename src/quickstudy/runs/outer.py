@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.distributed as distributed
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.inner.diverged import REMEDY, Diverged
 from quickstudy.learners.base import Learner
 from quickstudy.runs.processes import Processes
 from quickstudy.runs.recipe import OuterPart, Recipe
 
+OUTER_REMEDY = "lower outer_lr, or give outer.clip"
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
 
@@ -39,11 +42,14 @@ class OuterLoop:
         Each process takes its share of the tasks, and its loss counts by that share, so that the sum over processes is
         the mean over tasks. A learner that acts may yield more parts in one process than in another: all go on until
         none has any left, and who has none gives zeros.
+
+        Raises:
+            NotFinite: in every process, where one of them met a loss or a gradient that is not finite.
         """
         learner, recipe = self.learner, self.recipe
         learner.progress = index / recipe.steps
         learner.train(recipe.dropout)
-        lr = learner.outer_lr * rate_at(index, recipe.steps, recipe.outer)
+        lr = self.rate(index)
         mine = self.processes.share(tasks)
         parts = iter(learner.batches(mine) if len(mine) else ())
         losses = []
@@ -53,31 +59,58 @@ class OuterLoop:
             if not everyone:
                 break
             if self.optimizer is not None:
-                losses.append(self._move(self.optimizer, batch, len(batch) / everyone, lr, index + 1))
+                losses.append(self._move(self.optimizer, batch, len(batch) / everyone, lr))
         learner.eval()
         return {"loss": sum(losses) / len(losses) if losses else None, "lr": lr}
 
-    def _move(self, optimizer: torch.optim.Optimizer, batch: Any, share: float, lr: float, number: int) -> float:
+    def rate(self, index: int) -> float:
+        """The outer learning rate of the step at this index."""
+        return self.learner.outer_lr * rate_at(index, self.recipe.steps, self.recipe.outer)
+
+    def _move(self, optimizer: torch.optim.Optimizer, batch: Any, share: float, lr: float) -> float:
+        """Moves along the gradient of a part; in no process where it is not finite in one of them."""
         optimizer.zero_grad()
-        value = 0.0
-        if len(batch):
-            loss = self.learner(batch)
-            (loss * share).backward()
-            value = loss.item() * share
+        value, said = 0.0, ""
+        try:
+            if len(batch):
+                loss = self.learner(batch)
+                (loss * share).backward()
+                value = loss.item() * share
+        except Diverged as error:
+            value, said = math.nan, self._whose(error)
         value = self.processes.total(value)
+        if not math.isfinite(value):
+            raise NotFinite(next(filter(None, self._everyones(said)), f"the loss is {value}; {OUTER_REMEDY}"))
         self.processes.sum_gradients(self.parameters)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.recipe.outer.clip or math.inf).item()
-        if not (math.isfinite(value) and math.isfinite(norm)):
-            what = "loss" if not math.isfinite(value) else "gradient"
-            raise NotFinite(f"the {what} is not finite at step {number} (loss {value}, norm of the gradient {norm})")
+        if not math.isfinite(norm):
+            raise NotFinite(f"the norm of the outer gradient is {norm}, of a loss of {value}; {OUTER_REMEDY}")
         for group in optimizer.param_groups:
             group["lr"] = lr
         optimizer.step()
         return value
 
+    def _whose(self, error: Diverged) -> str:
+        """What diverged, by the task's number in the step's own list, of which this process has a part."""
+        rank, world = self.processes.rank, self.processes.world
+        number = None if error.task is None else error.task * world + rank
+        return str(
+            Diverged(
+                error.what, task=number, seed=error.seed, remedy=f"{REMEDY}; where training went well before, {OUTER_REMEDY}"
+            )
+        )
+
+    def _everyones(self, said: str) -> list[str]:
+        """What each process says, in all of them."""
+        if self.processes.world == 1:
+            return [said]
+        told = [""] * self.processes.world
+        distributed.all_gather_object(told, said)
+        return told
+
 
 class NotFinite(QuickstudyError):
-    """The loss or its gradient is infinite or not a number; nothing has moved along it."""
+    """The loss or its gradient is infinite or not a number; nothing has moved along it, in any process."""
 
 
 def rate_at(index: int, steps: int, outer: OuterPart) -> float:

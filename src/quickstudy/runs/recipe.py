@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    TypeAdapter,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
 from quickstudy.learners.find import find_learner, is_file, settings_of
 from quickstudy.runs.atomic import write_atomically
-from quickstudy.runs.kinds import Count, CountOrAll, Natural, NotNegative, Positive, Range, RangeOrAll, Share, Strengths, Tried
+from quickstudy.runs.kinds import Count, Natural, Strengths
+from quickstudy.runs.model_part import ModelPart
+from quickstudy.runs.parts import DataPart, EpisodesPart, OuterPart, Part, TunePart, ValidationPart
 from quickstudy.runs.problems import ProblemAt, problem_of, unknown_key, wrong_value
 from quickstudy.runs.yaml_positions import Document, Dumper, KeyPath
 from quickstudy.runs.yaml_positions import read as read_yaml
@@ -32,24 +23,7 @@ from quickstudy.runs.yaml_positions import read as read_yaml
 _ANY_TYPE = ConfigDict(arbitrary_types_allowed=True)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        """`learner: maml` is short for `learner: {name: maml}`."""
-        return {"name": value} if isinstance(value, str) and "name" in cls.model_fields else value
-
-    @model_serializer(mode="wrap")
-    def _written(self, handler: Any) -> dict[str, Any]:
-        """Leaves out what is not set."""
-        fields = type(self).model_fields
-        unset = {key for key, field in fields.items() if field.default is None and getattr(self, key) is None}
-        return {key: value for key, value in handler(self).items() if key not in unset}
-
-
-class RatesPart(_Part):
+class RatesPart(Part):
     """Learned inner learning rates that start at `inner_lr`."""
 
     per: Literal["space", "layer", "parameter", "element"] = "layer"
@@ -58,7 +32,7 @@ class RatesPart(_Part):
     """Rates of their own for each of so many inner steps; null: the same at all."""
 
 
-class LearnerPart(_Part):
+class LearnerPart(Part):
     """The algorithm; all further keys are settings of its constructor."""
 
     model_config = ConfigDict(extra="allow")
@@ -99,113 +73,7 @@ class LearnerPart(_Part):
         return given
 
 
-class ModelPart(_Part):
-    """What is adapted."""
-
-    name: str | None = None
-    """`minilm`, a Hugging Face id or a local folder: a sentence encoder, frozen."""
-    lora: Count | dict[str, Any] | None = None
-    """Adapters that learn, on the encoder: a rank, or PEFT's `LoraConfig` fields and `layers` (how many of the top)."""
-    mlp: Annotated[list[Count], Field(min_length=2)] | None = None
-    """In place of a name: the widths of a perceptron, from inputs to outputs."""
-
-    @model_validator(mode="after")
-    def _one(self) -> ModelPart:
-        if (self.name is None) == (self.mlp is None):
-            raise ValueError("needs either name or mlp")
-        if self.lora is not None and self.name is None:
-            raise ValueError("has lora, which belongs to a named encoder")
-        return self
-
-
-class DataPart(_Part):
-    """Where tasks come from; training, validation and test share no class."""
-
-    set: str | None = None
-    """A known set, such as `banking77`."""
-    fold: Count | None = None
-    """Its published class fold, from 1. Null: the first, or a division by seed where none is published."""
-    table: str | None = None
-    """In place of a set: a CSV, TSV or JSONL file (from the current directory) or `hf:NAME`."""
-    unlabelled: str | None = None
-    """In place of a set: text without labels, a folder or file; a task is which of some words is masked."""
-    text: str = "text"
-    """The column of sentences."""
-    label: str = "label"
-    """The table's column of labels."""
-    source: Literal["sinusoids"] | None = None
-    """In place of a set: tasks that are made up."""
-    seed: Natural = 0
-    """Which classes of a table are for training, validation and test; the run's own seed leaves that alone."""
-
-    @model_validator(mode="after")
-    def _one(self) -> DataPart:
-        if sum(value is not None for value in (self.set, self.table, self.unlabelled, self.source)) != 1:
-            raise ValueError("needs exactly one of set, table, unlabelled and source")
-        if self.fold is not None and self.set is None:
-            raise ValueError("has fold, which belongs to a set")
-        return self
-
-
-class EpisodesPart(_Part):
-    """The tasks of each outer step."""
-
-    ways: RangeOrAll = 5
-    """Classes of a task: a number, `all`, or a range such as `[5, 20]`."""
-    shots: Range = 1
-    """Examples of each class to learn from: a number, or a range that is drawn from for each class."""
-    queries: CountOrAll = 5
-    """Further examples of each class, for the outer loss; `all` that are left."""
-    tasks: Count = 1
-    """Tasks in one outer step."""
-    names: bool = False
-    """Whether each class's name is one more example."""
-
-
-class OuterPart(_Part):
-    """The outer optimizer. Its learning rate is the learner's `outer_lr`."""
-
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    """The update rule."""
-    weight_decay: NotNegative = 0.0
-    """Pull towards zero; decoupled with adamw."""
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """How the learning rate falls after the warm-up; linear and cosine end at zero."""
-    warmup: Share = 0.0
-    """The share of the steps in which the learning rate rises."""
-    clip: Positive | None = None
-    """The largest norm of the outer gradient; null: no limit."""
-
-
-class ValidationPart(_Part):
-    """The fixed tasks by which the best learner is chosen."""
-
-    ways: RangeOrAll = 5
-    """Classes of a task."""
-    shots: Range = 1
-    """Examples of each class to learn from."""
-    queries: CountOrAll = 5
-    """Examples of each class to be judged on."""
-    episodes: Count = 200
-    """How many tasks."""
-    every: Count = 100
-    """Validates before the first step, after each so many, and after the last."""
-    names: bool = False
-    """Whether each class's name is one more example."""
-
-
-class TunePart(_Part):
-    """What `quickstudy tune` tries: dotted keys of the recipe, such as `learner.outer_lr`, each with its values.
-
-    A list holds values to choose from; `{low: 1, high: 9}` is a range of whole numbers, of real ones if either end is
-    written with a point, and `log: true` spreads it evenly over orders of magnitude.
-    """
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Tried]  # type: ignore[assignment]
-
-
-class Recipe(_Part):
+class Recipe(Part):
     """Everything that decides how a run comes out; a YAML file."""
 
     learner: LearnerPart

@@ -14,6 +14,7 @@ import torch
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.evaluate import LOWER_IS_BETTER, evaluate
+from quickstudy.inner.diverged import Diverged
 from quickstudy.learners.base import Learner
 from quickstudy.runs import checkpoint, strength
 from quickstudy.runs.build import build_learner, train_episodes, validation_episodes
@@ -24,8 +25,10 @@ from quickstudy.runs.record import RunFolder
 from quickstudy.runs.signals import noted
 from quickstudy.tasks.task import Task
 
+PATIENCE = 10
+"""After so many skipped steps in a row a run stops. One that ends with so many, or half of a shorter one, has failed."""
 Progress = Callable[[int, int, dict[str, Any]], None]
-"""Called after each outer step with its number, how many there are, and `{"loss", "lr", ...}`."""
+"""Called after each outer step with its number, how many there are, and `{"loss", "lr", ...}`; `skipped`: steps so far."""
 
 
 def train(
@@ -36,6 +39,9 @@ def train(
     Each step depends on the recipe, its number and the state before it alone, so a run that was killed ends, once
     resumed, with the same bytes in `learner/`, `checkpoint/` and `metrics.jsonl` as one that never was.
 
+    A step whose loss or gradient is not finite is skipped: nothing moves, `metrics.jsonl` counts it, `log.txt` says which task
+    and which inner step. After ten in a row the run stops, with its state saved; --resume goes on with the next tasks.
+
     Args:
         recipe: decides everything; a Python file that it names as learner is executed.
         out: the run folder; must be absent or empty, except to resume.
@@ -43,12 +49,12 @@ def train(
         processes: those that share each step's tasks; by default those that torchrun started.
 
     Returns:
-        `{"steps", "finished", "metric", "best", "best_step", "strength"}`; None without validation, and without `strength`
-        (what `strength.judge` found) in the recipe.
+        `{"steps", "skipped", "finished", "metric", "best", "best_step", "strength"}`; None without validation, and without
+        `strength` (what `strength.judge` found) in the recipe.
 
     Raises:
-        QuickstudyError: a recipe that cannot be built, a folder that is in the way, a loss that is not finite, a full
-            disk, or the run was stopped (Ctrl-C, SIGTERM) after saving its state.
+        QuickstudyError: a recipe that cannot be built, a folder that is in the way, a full disk, or the run was
+            stopped after saving its state, by ten skipped steps in a row, Ctrl-C or SIGTERM.
     """
     with Processes.join() if processes is None else nullcontext(processes) as together, torch.random.fork_rng(devices=[]):
         folder = RunFolder(Path(out))
@@ -129,7 +135,9 @@ class _Run:
     processes: Processes
     step: int = 0
     best: dict[str, Any] | None = None
-    saved: int | None = None
+    skipped: int = 0
+    in_a_row: int = 0
+    why: str = ""
     strength: dict[str, Any] | None = None
 
     def go(self, episodes: Any, caught: list[int], progress: Progress | None) -> dict[str, Any]:
@@ -146,6 +154,8 @@ class _Run:
                 numbers |= self._validate()
             if progress:
                 progress(self.step, steps, numbers)
+            if self.in_a_row and (self.in_a_row % PATIENCE == 0 or (last and self.in_a_row >= min(PATIENCE, steps / 2))):
+                self._give_up()
             if last and recipe.strength:
                 self.strength = self.processes.first(lambda: strength.judge(recipe, self.folder, self.validation, steps))
             stop = bool(self.processes.total(len(caught)))
@@ -155,7 +165,7 @@ class _Run:
                 raise QuickstudyError(f"{self.folder.path}: stopped at step {self.step} of {steps}; go on with --resume")
         if found := self.strength:  # the checkpoint holds it by now, so that a kill before or in this leaves it to --resume
             self.processes.first(lambda: strength.apply(self.folder, found))
-        return _summary(recipe, {"best": self.best, "step": self.step, "strength": self.strength})
+        return _summary(recipe, {"best": self.best, "step": self.step, "skipped": self.skipped, "strength": self.strength})
 
     def restore(self, tensors: checkpoint.Tensors, facts: dict[str, Any]) -> None:
         """Takes over the state of a checkpoint."""
@@ -164,18 +174,31 @@ class _Run:
         if self.outer.optimizer is not None:
             checkpoint.put_optimizer(self.outer.optimizer, checkpoint.part("optimizer", tensors))
         torch.set_rng_state(tensors["random/torch"])
-        self.step, self.best, self.saved = facts["step"], facts["best"], facts["step"]
+        self.step, self.best = facts["step"], facts["best"]
+        self.skipped, self.in_a_row = facts.get("skipped", 0), facts.get("in_a_row", 0)
 
     def _moved(self, episodes: Any) -> dict[str, Any]:
-        """One outer step, and its line in the metrics."""
+        """One outer step, and its line in the metrics; a skipped one moves nothing and is counted."""
+        numbers: dict[str, Any]
         try:
             numbers = self.outer.step(self.step - 1, episodes[self.step - 1])
+            self.in_a_row = 0
         except NotFinite as error:
-            good = f"--resume goes on from the checkpoint of step {self.saved}" if self.saved else "there is no checkpoint yet"
-            remedy = "the same recipe leads here again: give another --out, and a smaller learner.outer_lr or an outer.clip"
-            raise QuickstudyError(f"{self.folder.path}: {error}; {good}, but {remedy}") from None
+            self.skipped, self.in_a_row, self.why = self.skipped + 1, self.in_a_row + 1, str(error)
+            numbers = {"loss": None, "lr": self.outer.rate(self.step - 1), "skipped": self.skipped}
+            line = f"step {self.step}: skipped ({self.skipped} so far, {self.in_a_row} in a row): {error}"
+            self.processes.first(lambda: self.folder.log(line))
         self.processes.first(lambda: self.folder.metric({"step": self.step, **numbers}))
-        return numbers
+        return numbers | ({"skipped": float(self.skipped)} if self.skipped else {})
+
+    def _give_up(self) -> None:
+        """Stops with the state saved, so that --resume has further tasks to try; after the last step there are none."""
+        step, steps = self.step, self.recipe.steps
+        if step < steps:
+            self._save(finished=False)
+        on = "--resume goes on with the next tasks, and other settings" if step < steps else "other settings"
+        what = f"{self.in_a_row} outer steps in a row were skipped, the last at step {step} of {steps}: {self.why}"
+        raise QuickstudyError(f"{self.folder.path}: {what}; {on} need another --out")
 
     def _validate(self) -> dict[str, float]:
         """Scores the learner on the validation tasks and keeps it if it is the best; in process 0."""
@@ -183,7 +206,14 @@ class _Run:
 
     def _judge(self) -> dict[str, float]:
         self.learner.progress = self.step / self.recipe.steps
-        results = evaluate(self.learner.eval(), self.validation)["results"]
+        try:
+            results = evaluate(self.learner.eval(), self.validation)["results"]
+        except Diverged as error:
+            if self.best is None:  # before the first step, where nothing is lost yet
+                raise
+            self.folder.metric({"step": self.step, "validation": None})
+            self.folder.log(f"step {self.step}: validation without a score: {error}")
+            return {}
         scores = {result["metric"]: result["mean"] for result in results}
         self.folder.metric({"step": self.step, "validation": scores})
         metric, score = next(iter(scores.items()))
@@ -209,6 +239,8 @@ class _Run:
                 tensors |= checkpoint.prefixed("optimizer", checkpoint.optimizer_tensors(self.outer.optimizer))
             tensors["random/torch"] = torch.get_rng_state()
             facts = {"learner": type(self.learner).__name__, "step": self.step, "best": self.best, "finished": finished}
+            if self.skipped:
+                facts |= {"skipped": self.skipped, "in_a_row": self.in_a_row}
             if self.strength:
                 facts["strength"] = self.strength
             self.folder.settle()
@@ -216,7 +248,6 @@ class _Run:
             self.folder.log(f"step {self.step}: checkpoint" + (", finished" if finished else ""))
 
         self.processes.first(write)
-        self.saved = self.step
 
 
 def _kept(folder: RunFolder, resume: bool) -> tuple[checkpoint.Tensors, dict[str, Any]] | None:
@@ -231,7 +262,7 @@ def _remedy(folder: RunFolder) -> str:
 def _summary(recipe: Recipe, facts: dict[str, Any]) -> dict[str, Any]:
     best = facts["best"] or {"metric": None, "score": None, "step": None}
     found = {"metric": best["metric"], "best": best["score"], "best_step": best["step"], "strength": facts.get("strength")}
-    return {"steps": facts["step"], "finished": True, **found}
+    return {"steps": facts["step"], "skipped": facts.get("skipped", 0), "finished": True, **found}
 
 
 def _rank(metric: str, score: float) -> float:

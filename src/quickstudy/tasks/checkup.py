@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.tasks.image_files import contents
 from quickstudy.tasks.leaks import words
 from quickstudy.tasks.table import Table
 
@@ -27,12 +28,14 @@ class Checkup:
 
     Args:
         name: the table's.
-        rows: sentences.
+        reads: what a row is, "sentence" or "image"; of images nothing is said about words.
+        rows: sentences, or images.
         per_class: label -> sentences.
         words_median, words_most: length of the sentences in words (in characters where a script has no spaces).
         long: sentences of more than 200 words.
         wordless: sentences without a letter.
-        duplicates: sentences that repeat an earlier one with the same label; case and white space do not count.
+        duplicates: sentences that repeat an earlier one with the same label; case and white space do not count. Images are
+            the same where their files are.
         contradictions: (sentence, its labels) where one sentence has several.
         lookalikes: groups of labels that differ in case, white space, hyphens or underscores only.
         rare: labels with fewer than two sentences.
@@ -41,6 +44,7 @@ class Checkup:
     """
 
     name: str
+    reads: str
     rows: int
     per_class: dict[str, int]
     words_median: float
@@ -59,24 +63,25 @@ class Checkup:
         """What to do about it, a plain sentence each; none where all is well."""
         advice = []
         if len(self.per_class) == 1:
-            advice.append(f"There is only one label, {next(iter(self.per_class))!r}: add sentences of another.")
+            advice.append(f"There is only one label, {next(iter(self.per_class))!r}: add {self.reads}s of another.")
         if self.contradictions:
             shown = "; ".join(f"{text[:80]!r} is {_named(labels)}" for text, labels in self.contradictions[:_EXAMPLES])
-            several = _counted(len(self.contradictions), "sentence") + (" has" if len(self.contradictions) == 1 else " have")
+            several = _counted(len(self.contradictions), self.reads) + (" has" if len(self.contradictions) == 1 else " have")
             advice.append(f"{several} more than one label; keep one: {shown}.")
         advice += self.warnings
         if self.rare:
             single = _named(self.rare) + (" has" if len(self.rare) == 1 else " have")
-            advice.append(f"{single} a single sentence, so none to judge by; add some.")
+            advice.append(f"{single} a single {self.reads}, so none to judge by; add some.")
         if self.duplicates:
             repeat = _counted(self.duplicates, "row") + (" repeats" if self.duplicates == 1 else " repeat")
             advice.append(f"{repeat} an earlier one; remove the copies, or they may be judged as learned.")
         if self.imbalance >= LOPSIDED:
             least, *_, most = sorted(self.per_class, key=self.per_class.__getitem__)
-            advice.append(f"{most!r} has {self.imbalance:.0f} times the sentences of {least!r}; add some to the rarer labels.")
+            times = f"{self.imbalance:.0f} times the {self.reads}s of"
+            advice.append(f"{most!r} has {times} {least!r}; add some to the rarer labels.")
         if self.long:
             advice.append(f"{_counted(self.long, 'text')} of more than {LONG} words may be cut: most encoders read 256 tokens.")
-        if not self.labels_are_words:
+        if not self.labels_are_words and self.reads == "sentence":
             advice.append("The labels are not words; if you name them, the names themselves can help (class names as examples).")
         return advice
 
@@ -94,12 +99,14 @@ class Checkup:
         counts = self.per_class.values()
         spread = f"{min(counts)} / {median(counts):g} / {max(counts)}"
         lines = [
-            f"{self.name}: {_counted(self.rows, 'sentence')}, {_counted(len(self.per_class), 'label')}",
-            f"sentences a label (least / median / most): {spread}",
+            f"{self.name}: {_counted(self.rows, self.reads)}, {_counted(len(self.per_class), 'label')}",
+            f"{self.reads}s a label (least / median / most): {spread}",
             f"words a sentence (median / most): {self.words_median:g} / {self.words_most}",
-            f"repeated rows: {self.duplicates}; sentences with several labels: {len(self.contradictions)}",
+            f"repeated rows: {self.duplicates}; {self.reads}s with several labels: {len(self.contradictions)}",
             f"labels are words: {'yes' if self.labels_are_words else 'no'}",
         ]
+        if self.reads == "image":
+            lines = [line for line in lines if "words" not in line]
         advice = [f"- {sentence}" for sentence in self.advice] or ["Nothing to mend."]
         return "\n".join([*lines, "", *advice])
 
@@ -112,21 +119,23 @@ def checkup(table: Table) -> Checkup:
     """
     if not len(table):
         raise QuickstudyError(f"{table.name} has no rows; each needs a text and a label")
-    lengths = [len(words(text)) for text in table.texts]
+    images = table.reads == "image"
+    lengths = [0 if images else len(words(text)) for text in table.texts]
+    plain_texts = contents(table.texts) if images else [" ".join(text.casefold().split()) for text in table.texts]
     labels_of: dict[str, Counter[str]] = defaultdict(Counter)
     first: dict[str, str] = {}
-    for text, label in zip(table.texts, table.labels, strict=True):
-        plain = " ".join(text.casefold().split())
+    for text, plain, label in zip(table.texts, plain_texts, table.labels, strict=True):
         labels_of[plain][label] += 1
         first.setdefault(plain, text.strip())
     counts = table.counts
     return Checkup(
         name=table.name,
+        reads=table.reads,
         rows=len(table),
         per_class=counts,
         words_median=float(median(lengths)),
         words_most=max(lengths),
-        wordless=sum(not any(map(str.isalpha, text)) for text in table.texts),
+        wordless=0 if images else sum(not any(map(str.isalpha, text)) for text in table.texts),
         long=sum(length > LONG for length in lengths),
         duplicates=sum(count - 1 for labels in labels_of.values() for count in labels.values()),
         contradictions=[(first[plain], sorted(labels)) for plain, labels in labels_of.items() if len(labels) > 1],
@@ -141,7 +150,7 @@ def refuse_many_labels(table: Table) -> None:
     """Raises QuickstudyError where there are so many labels that they cannot be labels."""
     if len(table.classes) > MOST_LABELS:
         raise QuickstudyError(
-            f"{table.name} has {len(table.classes):,} different labels for {_counted(len(table), 'sentence')}, and "
+            f"{table.name} has {len(table.classes):,} different labels for {_counted(len(table), table.reads)}, and "
             f"{MOST_LABELS:,} are the most that can be learned; name another column with --label, or join labels"
         )
 

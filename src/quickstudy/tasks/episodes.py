@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -46,9 +47,12 @@ class Episodes(IterableDataset):
         seed: of everything that is drawn.
         support: another table with the same classes that the shots come from; queries come from `source`.
         names: whether each class's name, read as words, is one more example to learn from.
+        inputs: what a model takes, made of a table's list of texts: `Pictures(84)` makes images
+            `(examples, channels, height, width)` of references. An encoder takes the texts themselves.
 
     Raises:
-        QuickstudyError: more ways than classes; a class with too few examples; numbers below one; names of `Unlabelled`.
+        QuickstudyError: more ways than classes; a class with too few examples; numbers below one; names of `Unlabelled`, or
+            of images; `inputs` of a source that is no table.
     """
 
     def __init__(
@@ -62,9 +66,10 @@ class Episodes(IterableDataset):
         seed: int = 0,
         support: Table | None = None,
         names: bool = False,
+        inputs: Callable[[list[str]], Any] | None = None,
     ):
         super().__init__()
-        self.source, self.support, self.names = source, support, names
+        self.source, self.support, self.names, self.inputs = source, support, names, inputs
         self.ways, self.shots, self.queries, self.tasks, self.seed = ways, _range("shots", shots), queries, tasks, seed
         self._ways = None if ways == "all" else _range("ways", ways)
         if queries != "all":
@@ -73,7 +78,11 @@ class Episodes(IterableDataset):
         if names and isinstance(source, Unlabelled):
             why = f"each class of {source.name} is the word masked in its sentences, so its name is the answer"
             raise QuickstudyError(f"names: {why}; leave names out")
+        if inputs and not isinstance(source, Table):
+            raise QuickstudyError(f"inputs: {type(source).__name__} makes what a model takes itself; leave inputs out")
         if isinstance(source, Table):
+            if names and source.reads == "image":
+                raise QuickstudyError(f"names: {source.name} holds images, and a name is no image; leave names out")
             self._check(source, support)
         elif queries == "all" or ways == "all":
             raise QuickstudyError(
@@ -122,7 +131,10 @@ class Episodes(IterableDataset):
             support[1].extend([label] * len(learn))
             query[0].extend(table.texts[i] for i in judged)
             query[1].extend([label] * len(judged))
-        return with_names(Batch(*support)) if self.names else Batch(*support), Batch(*query)
+        learned, asked = with_names(Batch(*support)) if self.names else Batch(*support), Batch(*query)
+        if self.inputs is None:
+            return learned, asked
+        return replace(learned, inputs=self.inputs(learned.inputs)), replace(asked, inputs=self.inputs(asked.inputs))
 
     def _check(self, table: Table, support: Table | None) -> None:
         classes = len(table.classes)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.tasks import reading
+from quickstudy.tasks import named_images, reading
 from quickstudy.tasks.table import SPLIT_NAMES, Table
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -19,14 +19,16 @@ FILES = {
     "csldcp": "fewclue/csldcp.jsonl",
     "reuters_fewshot": "reuters_fewshot/reuters.jsonl",
     "tnews": "fewclue/tnews.jsonl",
+    **named_images.FILES,
 }
 FOLDS = {name: f"{name}/fewshot_class_splits.json" for name in ("banking77", "clinc150", "reuters_fewshot")}
-ALIASES = {"amazon": "amazon_fewshot", "reuters": "reuters_fewshot"}
+FOLDS |= named_images.FILES
+ALIASES = {"amazon": "amazon_fewshot", "reuters": "reuters_fewshot", "tiny_imagenet_fewshot": "tiny_imagenet"}
 
 
 def known() -> list[str]:
     """The names that `named` opens here: `helpdesk`, and the sets whose file is in the data folder."""
-    folder = _folder()
+    folder = data_folder()
     return ["helpdesk"] + [name for name, file in FILES.items() if folder and (folder / file).is_file()]
 
 
@@ -39,6 +41,8 @@ def named(name: str) -> Table:
         QuickstudyError: no such name (lists the known ones), or the data folder is not there.
     """
     name, path = _locate(name)
+    if name in named_images.FILES:
+        return Table(*named_images.rows(name, path.parents[1]), name, reads="image")
     texts, labels, splits = [], [], []
     for line, record in reading.records(path, ("text", "label")):
         text, label = reading.checked(record["text"], record["label"], f"{path}, line {line}")
@@ -60,6 +64,8 @@ def folds(name: str) -> list[dict[str, list[str]]]:
     if name not in FOLDS:
         having = ", ".join(["helpdesk", *FOLDS])
         raise QuickstudyError(f"{name} has no published folds ({having} have); divide its classes by seed: Table.divide(seed=0)")
+    if name in named_images.FILES:
+        return named_images.folds(name, path.parents[1])
     listed = _read_json(path.parent.parent / FOLDS[name])
     return [{part: [str(label) for label in labels] for part, labels in fold.items()} for fold in listed]
 
@@ -72,11 +78,13 @@ def select_part(name: str, *, split: str = "test", fold: int | None = None) -> t
         split: "train", "valid" or "test".
         fold: with one (counted from 1), both are all sentences of the classes that this fold puts into `split`, whatever
             their original split. Without, the pool is the original split and the support the original "train"; both
-            are the whole set where it has no original splits.
+            are the whole set where it has no original splits. Image sets are divided by classes alone: fold 1 is meant.
 
     Raises:
         QuickstudyError: an unknown name or split, or a fold that is not there.
     """
+    if fold is None and divided_by_class(name):
+        fold = 1
     if fold is None:
         table = named(name)
         return (table, table) if table.splits is None else (table.select(split=split), table.select(split="train"))
@@ -91,7 +99,12 @@ def select_part(name: str, *, split: str = "test", fold: int | None = None) -> t
     return pool, pool
 
 
-def _folder() -> Path | None:
+def divided_by_class(name: str) -> bool:
+    """Whether a set has no split but the published one of its classes."""
+    return ALIASES.get(name, name) in named_images.FILES
+
+
+def data_folder() -> Path | None:
     given = os.environ.get("QUICKSTUDY_DATA")
     folder = Path(given) if given else Path("..", "shared", "data")
     return folder if folder.is_dir() else None
@@ -102,7 +115,7 @@ def _locate(name: str) -> tuple[str, Path]:
     name = ALIASES.get(name, name)
     if name == "helpdesk":
         return name, HELPDESK
-    folder, names = _folder(), ", ".join(known())
+    folder, names = data_folder(), ", ".join(known())
     if folder is None:
         given = os.environ.get("QUICKSTUDY_DATA")
         where = f"the data folder {given} is not there" if given else "no data folder was found"

@@ -1,4 +1,4 @@
-"""`Table`: labelled sentences, from a file, a data frame, the hub or by name."""
+"""`Table`: labelled sentences or images, from a file, a folder, a data frame, the hub or by name."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.tasks import reading
+from quickstudy.tasks import image_tables, reading
 
 FRACTIONS = {"train": 0.5, "valid": 0.25, "test": 0.25}
 SPLIT_NAMES = {"val": "valid", "dev": "valid", "validation": "valid"}
@@ -19,13 +19,14 @@ SPLIT_NAMES = {"val": "valid", "dev": "valid", "validation": "valid"}
 
 @dataclass(frozen=True)
 class Table:
-    """Labelled sentences.
+    """Labelled sentences, or images, each named by where it is (`dog/1.jpg`, `set.npz#17`).
 
     Args:
-        texts: the sentences.
+        texts: the sentences, or the references of the images.
         labels: one label for each.
         name: what messages and reports call it.
         splits: the part of the original data that each row belongs to ("train", "valid", "test"), where known.
+        reads: what a row is: "sentence" or "image".
 
     Raises:
         QuickstudyError: columns of different lengths.
@@ -35,6 +36,7 @@ class Table:
     labels: list[str]
     name: str = "table"
     splits: list[str] | None = None
+    reads: Literal["sentence", "image"] = "sentence"
 
     def __post_init__(self):
         lengths = [len(column) for column in (self.texts, self.labels, self.splits) if column is not None]
@@ -49,8 +51,9 @@ class Table:
         """Opens a table.
 
         Args:
-            source: a CSV, TSV or JSONL file; the name of a known set; `"hf:NAME"`, a set on the Hugging Face hub; a
-                pandas data frame; a Hugging Face `Dataset` or `DatasetDict`.
+            source: a CSV, TSV or JSONL file; a folder with a subfolder of images for each label; an npz of images and
+                labels; the name of a known set; `"hf:NAME"`, a set on the Hugging Face hub; a pandas data frame; a
+                Hugging Face `Dataset` or `DatasetDict`.
             text: the column that holds the sentences.
             label: the column that holds their labels; numbers become strings.
 
@@ -65,6 +68,8 @@ class Table:
             from quickstudy.tasks.named import named  # which makes tables itself
 
             return named(source)
+        if image_tables.is_source(Path(source)):
+            return cls(*image_tables.rows_of(Path(source)), Path(source).name, reads="image")
         texts, labels = [], []
         for _, sentence, its_label in reading.rows(source, text=text, label=label):
             texts.append(sentence)
@@ -150,14 +155,15 @@ class Table:
             QuickstudyError: it has fewer; names the label.
         """
         if len(self.classes) == 1 < classes:
-            raise QuickstudyError(f"{self.name} has only one label, {self.classes[0]!r}; add sentences of another")
+            raise QuickstudyError(f"{self.name} has only one label, {self.classes[0]!r}; add {self.reads}s of another")
         if len(self.classes) < classes:
-            raise QuickstudyError(f"{self.name} has {len(self.classes)} labels and {classes} are needed; add sentences of others")
+            counts = f"{len(self.classes)} labels and {classes} are needed"
+            raise QuickstudyError(f"{self.name} has {counts}; add {self.reads}s of others")
         label, count = min(self.counts.items(), key=lambda item: item[1])
         if count < per_class:
-            sentences = f"{count} sentence" + "s" * (count != 1)
+            has = f"{count} {self.reads}" + "s" * (count != 1)
             need = f", {why} need {per_class}" if why else f" and {per_class} are needed"
-            raise QuickstudyError(f"label {label!r} has {sentences}{need}; add some to {self.name}, or ask for fewer")
+            raise QuickstudyError(f"label {label!r} has {has}{need}; add some to {self.name}, or ask for fewer")
 
     @cached_property
     def _rows(self) -> dict[str, list[int]]:

@@ -112,11 +112,15 @@ def test_a_curve_is_on_a_logarithmic_scale_and_named_at_its_end(drawing):
     assert "Mine 50.0% at 1, 70.0% at 10, 90.0% at 100" in (root.find("desc").text or "")
 
 
-def test_a_curve_may_begin_without_any_training(drawing):
-    root = drawing(
-        curve([Series("Mine", [(0, 1.0, None), (100, 0.5, [0.4, 0.6])])], "squared_error", "tasks", key="m", title="T")
-    )
-    assert [e.text for e in having(root, "tick", "middle")][:2] == ["0", "100"]
+def test_a_curve_may_begin_without_any_training_beside_a_level(drawing):
+    mine = Series("Mine", [(0, 0.5, None), (50, 0.7, None), (100, 0.6, [0.5, 0.7])])
+    root = drawing(curve([mine], "accuracy", "tasks", key="m", title="T", log=False, level=("before any", 0.5)))
+    assert [e.text for e in having(root, "tick", "middle")][:3] == ["0", "20", "40"]
+    (line,) = having(root, "series")
+    places = [(percent(e.attrib["x"]), float(e.attrib["y"])) for e in line.iter("svg")]
+    assert [x for x, _ in places] == pytest.approx([0, 50, 100])
+    assert float(having(root, "reference")[0].attrib["y1"]) == places[0][1]
+    assert "before any 50.0%" in (root.find("desc").text or "")
 
 
 def test_names_are_spread_no_further_than_needed():

@@ -94,16 +94,21 @@ def test_leaks_are_shown_where_there_was_something_to_leak_from(judged, read):
     assert "<i>yours" in shown
 
 
-def test_a_second_curve_is_shown_if_it_was_given(judged, found, read):
-    assert "More tasks to learn from beforehand" not in read(render(found)).text
-    judged.result["meta_training_curve"] = [
-        {"tasks": 0, "mean": 0.5, "ci95": None},
-        {"tasks": 64, "mean": 0.9, "ci95": [0.8, 1.1]},
+def test_what_learning_beforehand_was_worth_is_drawn_where_it_is_known(judged, found, read):
+    assert "has learned from no tasks beforehand" in read(render(found)).text
+    points = [
+        {"tasks": 0, "metric": "accuracy", "mean": 0.5, "ci95": None, "of": 20},
+        {"tasks": 64, "metric": "accuracy", "mean": 0.9, "ci95": [0.8, 1.1], "of": 20},
     ]
-    more = gather(judged.result, judged.observed, judged.learners, judged.episodes, model="m", part="all rows")
-    page = read(render(more))
-    assert "More tasks to learn from beforehand" in page.text
-    assert any((e.get("aria-labelledby") or "").startswith("meta-curve") for e in page.named("svg"))
+
+    def page(curve):
+        judged.result["meta_training_curve"] = curve
+        return read(render(gather(judged.result, judged.observed, judged.learners, judged.episodes, model="m", part="all")))
+
+    drawn = [any((e.get("aria-labelledby") or "").startswith("meta-curve") for e in page(c).named("svg")) for c in (points, [])]
+    assert drawn == [True, False]
+    assert "came after 64 tasks" in page(points).text
+    assert "is not known" in page([]).text
 
 
 def test_errors_of_values_make_a_page_too(read):

@@ -14,6 +14,8 @@ HEIGHT = 280
 APART = 16
 """Pixels between the names at the lines' ends."""
 LONGEST = 14
+LEAST = 0.03
+"""Accuracy shown on either side of a level, so that chance does not look like a slope."""
 
 
 @dataclass(frozen=True)
@@ -24,27 +26,44 @@ class Series:
     points: Sequence[tuple[float, float, Interval]]
 
 
-def curve(series: Sequence[Series], metric: str, across: str, *, key: str, title: str) -> str:
-    """The lines over a logarithmic scale of amounts, each named at its end.
+def curve(
+    series: Sequence[Series],
+    metric: str,
+    across: str,
+    *,
+    key: str,
+    title: str,
+    log: bool = True,
+    level: tuple[str, float] | None = None,
+) -> str:
+    """The lines over a scale of amounts, each named at its end.
 
     Args:
         across: what the amounts are, below the axis.
         key: begins the ids of this figure.
+        log: whether equal steps are equal factors, with a mark at each amount; else round amounts are marked.
+        level: a name and a score to compare with, drawn straight across.
     """
     amounts = sorted({amount for each in series for amount, _, _ in each.points})
     numbers = [number for each in series for _, mean, ends in each.points for number in (mean, *(ends or ()))]
+    if level:
+        numbers += [level[1], *(level[1] + side * LEAST for side in (-1, 1) if metric == "accuracy")]
     y = Scale(*around(numbers, least=0.0, most=1.0 if metric == "accuracy" else None), length=HEIGHT)
-    x = Scale(amounts[0] or 0.5, amounts[-1], log=True)  # no training at all is drawn at a half
+    x = Scale(amounts[0], amounts[-1], log=log)
     body = []
     for at in ticks(y.low, y.high):
         shown = f"{100 * at:.4g}%" if metric == "accuracy" else f"{at:.4g}"
         body += [line(0, y(at), "100%", y(at), class_="grid"), text(shown, -8, y(at), dy=4, class_="tick end")]
-    body += [text(f"{amount:g}", x(amount or 0.5), HEIGHT + 20, class_="tick middle") for amount in amounts]
+    marked = amounts if log else ticks(amounts[0], amounts[-1], 4)
+    body += [text(f"{amount:g}", x(amount), HEIGHT + 20, class_="tick middle") for amount in marked]
     body.append(text(across, "50%", HEIGHT + 40, class_="tick middle"))
+    if level:
+        body.append(line(0, y(level[1]), "100%", y(level[1]), class_="reference"))
     for place in reversed(range(len(series))):  # the first on top
         body.append(_line(series[place], place, x, y, (place - (len(series) - 1) / 2) * 3))
-    ends = [float(y(each.points[-1][1])) for each in series]
-    for place, (each, at) in enumerate(zip(series, spread(ends, APART), strict=True)):
+    ends = [float(y(each.points[-1][1])) for each in series] + ([float(y(level[1]))] if level else [])
+    names = spread(ends, APART)
+    for place, (each, at) in enumerate(zip(series, names, strict=False)):
         body.append(mark(place, "100%", f"{at:.1f}", transform="translate(20 0)", style=_colour(place), class_="filled"))
         strong = "strong" if place == 0 else "weak"
         body.append(text(words.short(each.name, LONGEST), "100%", f"{at:.1f}", dx=31, dy=4, class_=strong))
@@ -52,6 +71,9 @@ def curve(series: Sequence[Series], metric: str, across: str, *, key: str, title
         f"{each.name} " + ", ".join(f"{words.value(mean, metric)} at {amount:g}" for amount, mean, _ in each.points)
         for each in series
     )
+    if level:
+        body.append(text(level[0], "100%", f"{names[-1]:.1f}", dx=31, dy=4, class_="tick"))
+        said += f"; {level[0]} {words.value(level[1], metric)}"
     return figure(body, key=key, title=title, description=f"{said}.", height=HEIGHT, margin=(10, 134, 48, 46), kind="curve")
 
 
@@ -75,7 +97,7 @@ def spread(places: Sequence[float], apart: float) -> list[float]:
 def _line(series: Series, place: int, x: Scale, y: Scale, aside: float) -> str:
     """One method: moved a little aside, so that the intervals of several do not cover one another."""
     strokes = []
-    points = [(x(amount or 0.5), y(mean), ends) for amount, mean, ends in series.points]
+    points = [(x(amount), y(mean), ends) for amount, mean, ends in series.points]
     for (left, from_, _), (right, to, _) in pairwise(points):
         strokes.append(line(left, from_, right, to, stroke_dasharray=DASHES[place % len(DASHES)] or None))
     for at, mean, ends in points:

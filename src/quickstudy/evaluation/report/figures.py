@@ -26,15 +26,21 @@ def figures(found: dict[str, Any]) -> dict[str, str | None]:
     if len(found["curve"]) > 1:
         title = "The score of each method over the examples to learn from"
         drawn["curve"] = curve(_series(found["curve"], metric), metric, found["unit"], key="curve", title=title)
-    if found["meta_curve"]:
-        points = [(point["tasks"], point["mean"], _ends(point, metric)) for point in found["meta_curve"]]
-        title = f"The score of {judged} over the tasks it learned from beforehand"
-        drawn["meta_curve"] = curve([Series(judged, points)], metric, "meta-training tasks", key="meta-curve", title=title)
+    if len(found["meta_curve"] or ()) > 1:
+        drawn["meta_curve"] = _beforehand(found["meta_curve"], judged)
     if found["calibration"]:
         drawn["reliability"] = reliability(found["calibration"])
     if found["map"]:
         drawn["map"] = sentence_map(found["map"])
     return drawn
+
+
+def _beforehand(points: list[dict[str, Any]], judged: str) -> str:
+    metric, first = points[0]["metric"], points[0]
+    line = Series(judged, [(point["tasks"], point["mean"], _ends(point, metric)) for point in points])
+    title = f"The score of {judged} on validation tasks over the tasks it had learned from"
+    level = ("before any", first["mean"]) if first["tasks"] == 0 else None
+    return curve([line], metric, "tasks learned from beforehand", key="meta-curve", title=title, log=False, level=level)
 
 
 def _series(points: list[dict[str, Any]], metric: str) -> list[Series]:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from quickstudy.evaluation.evaluate import LOWER_IS_BETTER, Progress, ranking, verdict
+from quickstudy.evaluation.evaluate import LOWER_IS_BETTER, TRANSDUCTIVE, Progress, ranking, verdict
 from quickstudy.evaluation.leakage import leak_sentence
 from quickstudy.evaluation.report import words
+from quickstudy.evaluation.report.beforehand import did_it_pay
 from quickstudy.evaluation.report.calibration import calibration
 from quickstudy.evaluation.report.confusions import worst_pairs
 from quickstudy.evaluation.report.curve import does_it_pay, learning_curve
@@ -72,7 +73,8 @@ def gather(
         "unit": (unit := "examples per label" if observed.labels else "examples"),
         "pays": does_it_pay(curve, unit),
         "slow": len(learners) < len(rows),
-        "meta_curve": result.get("meta_training_curve"),
+        "meta_curve": (beforehand := result.get("meta_training_curve")),
+        "beforehand": did_it_pay(beforehand, rows[0]["learner"]),
         "best": order[0][0]["learner"],
         "pairs": pairs,
         "answers": sum(len(task.truth) for task in best.asked),
@@ -158,7 +160,7 @@ def _protocol(result: dict[str, Any], drawn: Episodes, part: str) -> list[tuple[
         ("Seed", str(episodes["seed"])),
         ("Split", part),
         ("Label names as examples", ("yes" if drawn.names else "no") if table else "None"),
-        ("Transductive", "no: each query is judged alone"),
+        ("Queries", TRANSDUCTIVE[episodes["transductive"]]),
         ("Intervals", "95%, over tasks; differences are paired by task (bootstrap, 10,000 resamples)"),
         ("Versions", f"quickstudy {__version__}, torch {torch.__version__}, Python {platform.python_version()}"),
         ("Date", datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")),

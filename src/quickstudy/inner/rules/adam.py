@@ -24,6 +24,8 @@ class Adam(Rule):
         QuickstudyError: a number out of its range; eps of 0 is.
     """
 
+    by_element = True
+
     def __init__(self, lr: Rate, *, betas: tuple[Rate, Rate] = (0.9, 0.999), eps: float = 1e-8, weight_decay: Rate = 0.0):
         super().__init__()
         self.lr, self.eps = within(REAL, "lr", lr), positive("eps", eps)

@@ -36,6 +36,8 @@ class ClipValue(OnGradient):
         QuickstudyError: a value that is not above 0.
     """
 
+    by_element = True
+
     def __init__(self, rule: Rule, value: float):
         super().__init__(rule)
         self.value = positive("value", value)

@@ -22,6 +22,8 @@ class RMSprop(Rule):
         QuickstudyError: a number out of its range; eps of 0 is.
     """
 
+    by_element = True
+
     def __init__(
         self,
         lr: Rate,

@@ -14,6 +14,9 @@ State = dict[str, torch.Tensor]
 class Rule(nn.Module):
     """U of the recursion (phi_{k+1}, s_{k+1}) = U(phi_k, s_k, g_k), differentiable in all three and in what it learns."""
 
+    by_element: bool = False
+    """Whether a number of the parameters moves whatever the others are, so that those of several tasks may be stacked."""
+
     def init(self, phi: Parameters) -> State:
         """The optimizer's state before the first step."""
         raise NotImplementedError
@@ -27,6 +30,11 @@ class Rule(nn.Module):
         for module in self.modules():
             if isinstance(module, Rates):
                 module.bind(shapes, like)
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether this rule and those inside it are `by_element`."""
+        return all(module.by_element for module in self.modules() if isinstance(module, Rule))
 
     @property
     def stationary(self) -> bool:

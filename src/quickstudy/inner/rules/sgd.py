@@ -20,6 +20,8 @@ class SGD(Rule):
         QuickstudyError: a number out of its range, or Nesterov without momentum or with dampening.
     """
 
+    by_element = True
+
     def __init__(
         self, lr: Rate, *, momentum: Rate = 0.0, dampening: Rate = 0.0, nesterov: bool = False, weight_decay: Rate = 0.0
     ):

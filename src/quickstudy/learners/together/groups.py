@@ -1,0 +1,90 @@
+"""Learning several tasks side by side: their parameters stacked, `(tasks, ...)`, and the one recursion through all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from quickstudy.inner.derivatives import Derivatives
+from quickstudy.inner.diverged import Diverged, check_outer
+from quickstudy.inner.losses import default_loss
+from quickstudy.tasks.batch import Batch
+from quickstudy.tasks.task import Task
+
+if TYPE_CHECKING:
+    from quickstudy.learners.gradient import GradientLearner, Learned
+
+TASKS = 16
+"""At most so many side by side: a bound on memory."""
+
+
+class SideBySide(Protocol):
+    """A kind of model whose tasks can be stacked."""
+
+    @property
+    def derivatives(self) -> Derivatives:
+        """Those of the sum over tasks of their mean losses, for stacked parameters."""
+        ...
+
+    def alike(self, support: Batch, query: Batch) -> Hashable:
+        """What two tasks have in common if they can be stacked; None of a task that cannot be."""
+        ...
+
+    def stacked(self, batches: Sequence[Batch]) -> Batch:
+        """One batch of each task, as one batch of them all."""
+        ...
+
+
+def together(learner: GradientLearner, tasks: Sequence[Task], learned: Sequence[torch.Tensor]) -> list[Learned] | None:
+    """What `learn` gives for each task, added up over groups of them; None where they are to be learned one by one.
+
+    For whatever a learner does beside its losses and its calls of the model. A task that diverges is found one by one.
+    """
+    side = _side(learner) if learned and len(tasks) else None
+    if side is None:
+        return None
+    pairs = [learner.numbered(task.support, task.query)[0] for task in tasks]
+    kinds = [side.alike(*pair) for pair in pairs]
+    if None in kinds:
+        return None
+    found = []
+    try:
+        for _, group in groupby(zip(kinds, pairs, strict=True), key=lambda both: both[0]):
+            same = [pair for _, pair in group]
+            for at in range(0, len(same), TASKS):
+                found.append(_learn(learner, side, same[at : at + TASKS], learned))
+                check_outer(*found[-1])
+    except Diverged:
+        return None
+    return found
+
+
+def _learn(learner: GradientLearner, side: SideBySide, pairs: Sequence[Any], learned: Sequence[torch.Tensor]) -> Learned:
+    starts = [learner.start(support) for support, _ in pairs]
+    phi_0 = {name: torch.stack([start[name] for start in starts]) for name in starts[0]}
+    known: dict[int, Batch] = {}  # most learners take every step on the same batch
+    steps = list(zip(*(learner.inner_batches(support) for support, _ in pairs), strict=True))
+    batches = [known[id(step[0])] if id(step[0]) in known else _kept(known, side, step) for step in steps]
+    query = side.stacked([query for _, query in pairs])
+    return learner.differentiate(side.derivatives, side.derivatives, phi_0, batches, query, learned)
+
+
+def _kept(known: dict[int, Batch], side: SideBySide, step: Sequence[Batch]) -> Batch:
+    known[id(step[0])] = side.stacked(step)
+    return known[id(step[0])]
+
+
+def _side(learner: GradientLearner) -> SideBySide | None:
+    from quickstudy.learners.gradient import GradientLearner
+    from quickstudy.learners.together.adapters import StackedAdapters
+    from quickstudy.learners.together.nets import StackedNets
+
+    own = ("call", "objective", "inner_objective", "learn")
+    if any(getattr(type(learner), method) is not getattr(GradientLearner, method) for method in own):
+        return None
+    if learner.loss is not default_loss or not learner.rule.elementwise:
+        return None
+    return StackedNets.of(learner) or StackedAdapters.of(learner)

@@ -1,0 +1,62 @@
+"""Tasks of a net of plain layers, side by side: convolutional nets and perceptrons."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from quickstudy.inner.layerwise.layers import Linear
+from quickstudy.inner.layerwise.net import Net, Part, parts_of
+from quickstudy.models.functional import Parameters
+from quickstudy.models.heads import HEAD
+from quickstudy.models.image_encoder import ImageEncoder
+from quickstudy.tasks.batch import Batch
+from quickstudy.tasks.targets import as_tensor
+
+if TYPE_CHECKING:
+    from quickstudy.learners.gradient import GradientLearner
+
+
+class StackedNets:
+    """Tasks with equally many examples, layer by layer."""
+
+    def __init__(self, model: nn.Module, net: Net):
+        self.model, self.derivatives = model, net
+
+    @classmethod
+    def of(cls, learner: GradientLearner) -> StackedNets | None:
+        """None of any other model, on an accelerator (measured on a CPU), and where graphs or parts of a batch are asked for."""
+        own: Parameters = dict(learner.model.named_parameters())
+        if learner.keep_graph or learner.micro_batch is not None or any(p.device.type != "cpu" for p in own.values()):
+            return None
+        parts = _parts(learner.model)
+        if not parts:
+            return None
+        if learner.makes_head:
+            parts.append((HEAD[0].rpartition(".")[0], Linear(), [name.rpartition(".")[2] for name in HEAD]))
+        return cls(learner.model, Net(parts, own, learner.loss))
+
+    def alike(self, support: Batch, query: Batch) -> Hashable:
+        """Shapes, and the number of classes; of inputs that are one tensor, or images by where they are."""
+        images = isinstance(self.model, ImageEncoder)
+        parts = [part for batch in (support, query) for part in (batch.inputs, batch.targets)]
+        if not all(isinstance(part, torch.Tensor) or (images and isinstance(part, list)) for part in parts):
+            return None
+        targets = as_tensor(support.targets)
+        ways = 0 if targets.is_floating_point() else int(targets.max())
+        return ways, *(part.shape if isinstance(part, torch.Tensor) else len(part) for part in parts)
+
+    def stacked(self, batches: Sequence[Batch]) -> Batch:
+        """`(tasks, examples, ...)`."""
+        inputs = [self.model.pixels(b.inputs) if isinstance(self.model, ImageEncoder) else b.inputs for b in batches]
+        return Batch(torch.stack(inputs), torch.stack([as_tensor(batch.targets) for batch in batches]))
+
+
+def _parts(model: nn.Module) -> list[Part] | None:
+    if not isinstance(model, ImageEncoder):
+        return parts_of(model)
+    found = None if model.normalize else parts_of(model.module)
+    return found and [(f"module.{name}", layer, names) for name, layer, names in found]

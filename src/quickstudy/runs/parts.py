@@ -1,0 +1,115 @@
+"""The parts of a recipe: what each key means, and what it may be."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
+
+from quickstudy.runs.kinds import Count, CountOrAll, Natural, NotNegative, Positive, Range, RangeOrAll, Share, Tried
+
+
+class Part(BaseModel):
+    """A group of keys; one that is not known is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        """`learner: maml` is short for `learner: {name: maml}`."""
+        return {"name": value} if isinstance(value, str) and "name" in cls.model_fields else value
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: Any) -> dict[str, Any]:
+        """Leaves out what is not set."""
+        fields = type(self).model_fields
+        unset = {key for key, field in fields.items() if field.default is None and getattr(self, key) is None}
+        return {key: value for key, value in handler(self).items() if key not in unset}
+
+
+class DataPart(Part):
+    """Where tasks come from; training, validation and test share no class."""
+
+    set: str | None = None
+    """A known set, such as `banking77`."""
+    fold: Count | None = None
+    """Its published class fold, from 1. Null: the first, or a division by seed where none is published."""
+    table: str | None = None
+    """In place of a set: a CSV, TSV or JSONL file (from the current directory) or `hf:NAME`."""
+    unlabelled: str | None = None
+    """In place of a set: text without labels, a folder or file; a task is which of some words is masked."""
+    text: str = "text"
+    """The column of sentences."""
+    label: str = "label"
+    """The table's column of labels."""
+    source: Literal["sinusoids"] | None = None
+    """In place of a set: tasks that are made up."""
+    seed: Natural = 0
+    """Which classes of a table are for training, validation and test; the run's own seed leaves that alone."""
+
+    @model_validator(mode="after")
+    def _one(self) -> DataPart:
+        if sum(value is not None for value in (self.set, self.table, self.unlabelled, self.source)) != 1:
+            raise ValueError("needs exactly one of set, table, unlabelled and source")
+        if self.fold is not None and self.set is None:
+            raise ValueError("has fold, which belongs to a set")
+        return self
+
+
+class EpisodesPart(Part):
+    """The tasks of each outer step."""
+
+    ways: RangeOrAll = 5
+    """Classes of a task: a number, `all`, or a range such as `[5, 20]`."""
+    shots: Range = 1
+    """Examples of each class to learn from: a number, or a range that is drawn from for each class."""
+    queries: CountOrAll = 5
+    """Further examples of each class, for the outer loss; `all` that are left."""
+    tasks: Count = 1
+    """Tasks in one outer step."""
+    names: bool = False
+    """Whether each class's name is one more example."""
+
+
+class OuterPart(Part):
+    """The outer optimizer. Its learning rate is the learner's `outer_lr`."""
+
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    """The update rule."""
+    weight_decay: NotNegative = 0.0
+    """Pull towards zero; decoupled with adamw."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rate falls after the warm-up; linear and cosine end at zero."""
+    warmup: Share = 0.0
+    """The share of the steps in which the learning rate rises."""
+    clip: Positive | None = None
+    """The largest norm of the outer gradient; null: no limit."""
+
+
+class ValidationPart(Part):
+    """The fixed tasks by which the best learner is chosen."""
+
+    ways: RangeOrAll = 5
+    """Classes of a task."""
+    shots: Range = 1
+    """Examples of each class to learn from."""
+    queries: CountOrAll = 5
+    """Examples of each class to be judged on."""
+    episodes: Count = 200
+    """How many tasks."""
+    every: Count = 100
+    """Validates before the first step, after each so many, and after the last."""
+    names: bool = False
+    """Whether each class's name is one more example."""
+
+
+class TunePart(Part):
+    """What `quickstudy tune` tries: dotted keys of the recipe, such as `learner.outer_lr`, each with its values.
+
+    A list holds values to choose from; `{low: 1, high: 9}` is a range of whole numbers, of real ones if either end is
+    written with a point, and `log: true` spreads it evenly over orders of magnitude.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Tried]  # type: ignore[assignment]

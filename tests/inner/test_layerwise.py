@@ -1,0 +1,159 @@
+"""Plain nets layer by layer, several tasks at once, against autograd on one task after the other."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.func import functional_call
+from torch.testing import assert_close
+
+from quickstudy import ANIL, MAML, Batch, Task
+from quickstudy.inner.layerwise import net as layerwise
+from quickstudy.inner.layerwise.net import Net, parts_of
+from quickstudy.inner.losses import default_loss
+from quickstudy.inner.rules import ClipNorm, Rates
+from quickstudy.learners.boil import BOIL
+from quickstudy.learners.mamlpp import MAMLpp
+from quickstudy.learners.meta_curvature import MetaCurvature
+from quickstudy.learners.meta_sgd import MetaSGD
+from quickstudy.learners.proto_maml import ProtoMAML
+from quickstudy.learners.together import groups
+
+TASKS, WAYS = 3, 4
+
+
+def norm(channels: int, **settings) -> nn.Module:
+    return nn.BatchNorm2d(channels, track_running_stats=False, **settings)
+
+
+NETS = {
+    "strided": lambda: [nn.Conv2d(2, 6, 3, 2, 1), norm(6), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, WAYS)],
+    "pooled": lambda: [
+        nn.Sequential(nn.Conv2d(2, 5, 3, padding=1, bias=False), norm(5, affine=False), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.Sequential(nn.Conv2d(5, 6, 3, padding=2, dilation=2), norm(6), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)),
+        nn.Flatten(),
+        nn.Linear(24, WAYS),
+    ],
+    "without norm": lambda: [nn.Conv2d(2, 5, 3), nn.ReLU(), nn.Conv2d(5, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(108, WAYS)],
+    "perceptron": lambda: [
+        nn.Flatten(),
+        nn.Linear(128, 9),
+        nn.ReLU(),
+        nn.Linear(9, 8, bias=False),
+        nn.ReLU(),
+        nn.Linear(8, WAYS),
+    ],
+}
+
+
+def make(name: str) -> nn.Sequential:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Sequential(*NETS[name]()).double()
+
+
+def batch(shots: int, seed: int) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(WAYS * shots, 2, 8, 8, generator=generator, dtype=torch.float64)
+    return Batch(images, torch.arange(WAYS).repeat_interleave(shots))
+
+
+def tasks(shots: int = 2, queries: int = 3) -> list[Task]:
+    return [Task(batch(shots, seed), batch(queries, seed + 100), seed=seed) for seed in range(TASKS)]
+
+
+@pytest.mark.parametrize("images", [8, 80])
+@pytest.mark.parametrize("name", NETS)
+def test_slopes_and_products_are_those_of_autograd(name, images, monkeypatch):
+    monkeypatch.setattr(layerwise, "IMAGES", images)  # one task at a time, and all together
+    model = make(name)
+    own = dict(model.named_parameters())
+    eta = [own.pop(next(iter(own)))]
+    generator = torch.Generator().manual_seed(1)
+    phi, vector = (
+        {n: torch.randn(TASKS, *p.shape, generator=generator, dtype=p.dtype) for n, p in own.items()} for _ in range(2)
+    )
+    supports = [task.support for task in tasks()]
+    stacked = Batch(torch.stack([s.inputs for s in supports]), torch.stack([s.targets for s in supports]))
+    parts = parts_of(model)
+    assert parts is not None
+    net = Net(parts, dict(model.named_parameters()), default_loss)
+    value, _, slope, of_eta = net.slope(phi, stacked, eta)
+    product, mixed = net.hessian_vector(stacked, phi, 1.0, vector, eta)
+
+    values, slopes, products = [], [], []
+    for t, support in enumerate(supports):
+        mine = {n: p[t].clone().requires_grad_() for n, p in phi.items()}
+        loss = F.cross_entropy(functional_call(model, mine, (support.inputs,)), support.targets)
+        wanted = [*mine.values(), *eta]
+        gradients = torch.autograd.grad(loss, wanted, create_graph=True)
+        z = sum((g * vector[n][t]).sum() for n, g in zip(mine, gradients, strict=False))
+        values.append(loss.detach())
+        slopes.append([g.detach() for g in gradients])
+        products.append(torch.autograd.grad(z, wanted, allow_unused=True, materialize_grads=True))
+    assert_close(value, torch.stack(values).sum(), rtol=1e-10, atol=1e-12)
+    for got, expected, rest in ((slope, slopes, of_eta), (product, products, mixed)):
+        for i, n in enumerate(phi):
+            assert_close(got[n], torch.stack([e[i] for e in expected]), rtol=1e-9, atol=1e-11)
+        assert_close(rest[0], torch.stack([e[-1] for e in expected]).sum(0), rtol=1e-9, atol=1e-11)
+
+
+LEARNERS = {
+    "MAML": lambda model: MAML(model, 0.2, inner_steps=3),
+    "first order": lambda model: MAML(model, 0.2, inner_steps=2, gradient="first_order"),
+    "no steps": lambda model: MAML(model, 0.2, inner_steps=0),
+    "ANIL": lambda model: ANIL(model, 0.5, inner_steps=2),
+    "BOIL": lambda model: BOIL(model, 0.2, inner_steps=2),
+    "Meta-SGD": lambda model: MetaSGD(model, 0.2, inner_steps=2),
+    "MAML++": lambda model: MAMLpp(model, 0.2, inner_steps=2, first_order_until=0.0),
+    "ProtoMAML": lambda model: ProtoMAML(model, 0.2, inner_steps=2),
+    "Adam": lambda model: MAML(model, Rates(0.01, per="parameter", steps=2), inner_steps=3, rule="adam"),
+}
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_learners_give_the_same_side_by_side_as_one_by_one(name, monkeypatch):
+    learner = LEARNERS[name](make("strided"))
+    some = [*tasks(), *tasks(shots=1)]  # two groups
+    several = learner(some)
+    several.backward()
+    assert groups.together(learner, some, list(learner.parameters())), "this net goes side by side"
+    found = {n: p.grad.clone() for n, p in learner.named_parameters()}
+    learner.zero_grad()
+    monkeypatch.setattr("quickstudy.learners.gradient.together", lambda *_: None)
+    alone = learner(some)
+    alone.backward()
+    assert_close(several, alone, rtol=1e-10, atol=1e-12)
+    for n, p in learner.named_parameters():
+        assert_close(found[n], p.grad, rtol=1e-8, atol=1e-10)
+
+
+class Own(MAML):
+    def inner_objective(self, phi, batch, whole):
+        value, weight = self.objective(phi, batch, whole)
+        return 2 * value, weight
+
+
+def running() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(108, WAYS)).double().eval()
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        lambda: MAML(make("strided"), 0.1, keep_graph=True),
+        lambda: MAML(make("perceptron"), 0.1, micro_batch=2),
+        lambda: MAML(make("strided"), 0.1, loss=lambda output, targets: F.cross_entropy(output, targets, reduction="none")),
+        lambda: MAML(make("strided"), 0.1, rule=lambda lr: ClipNorm(MAML(make("strided"), lr).rule, 1.0)),
+        lambda: MetaCurvature(make("strided"), 0.1),
+        lambda: Own(make("strided"), 0.1),
+        lambda: MAML(nn.Sequential(make("perceptron"), nn.Tanh()).double(), 0.1),
+        lambda: MAML(running(), 0.1),
+    ],
+)
+def test_what_it_would_not_be_the_same_for_goes_one_by_one(learner):
+    made = learner()
+    assert groups.together(made, tasks(), list(made.parameters())) is None
+    made(tasks()).backward()
