@@ -164,8 +164,9 @@ def _by_constants(learner: GradientLearner, phi: Parameters, support: Batch) -> 
 
 
 def _distances(got: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> dict[str, float]:
+    floor = max(1e-12, 1e-3 * max((value.norm().item() for value in expected.values()), default=0.0))  # as by differences
     return {
-        name: ((got[name] - value).norm() / value.norm().clamp(min=1e-12)).item()
+        name: ((got[name] - value).norm() / value.norm().clamp(min=floor)).item()
         for name, value in expected.items()
         if name in got
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -41,8 +42,13 @@ def parts_of(model: nn.Module) -> list[Part] | None:
         if type(module) not in KINDS or not _plain(module):
             return None
         parts.append((name, KINDS[type(module)](module), [each for each, _ in module.named_parameters()]))
-    layers = [id(module) for module in model.modules()]
-    return parts if parts and len(layers) == len([*model.named_modules(remove_duplicate=False)]) else None
+    shared = len([*model.modules()]) < len([*model.named_modules(remove_duplicate=False)])
+    return None if shared or not _fit([layer for _, layer, _ in parts]) else parts
+
+
+def reads(parts: Sequence[Part]) -> int:
+    """Dimensions of the input that the layers take: 4 of images, 2 of features."""
+    return 2 if isinstance(next(layer for _, layer, _ in parts if not isinstance(layer, ReLU)), Linear) else 4
 
 
 class Net:
@@ -167,6 +173,13 @@ def _key(name: str, each: str) -> str:
 
 def _own(values: Parameters, name: str, names: Sequence[str]) -> Values:
     return {each: values[_key(name, each)] for each in names}
+
+
+def _fit(layers: Sequence[Layer]) -> bool:
+    """Whether images come first, `Flatten` between, features last, as the layers here have them."""
+    kinds = ["f" if isinstance(layer, Linear) else "|" if isinstance(layer, Flatten) else "i" for layer in layers]
+    order = "".join(kind for kind, layer in zip(kinds, layers, strict=True) if not isinstance(layer, ReLU))
+    return re.fullmatch(r"(i*\|)?f*", order) is not None and order != ""
 
 
 def _plain(module: nn.Module) -> bool:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from quickstudy.inner.layerwise.layers import Linear
-from quickstudy.inner.layerwise.net import Net, Part, parts_of
+from quickstudy.inner.layerwise.net import Net, Part, parts_of, reads
 from quickstudy.models.functional import Parameters
 from quickstudy.models.heads import HEAD
 from quickstudy.models.image_encoder import ImageEncoder
@@ -24,7 +24,7 @@ class StackedNets:
     """Tasks with equally many examples, layer by layer."""
 
     def __init__(self, model: nn.Module, net: Net):
-        self.model, self.derivatives = model, net
+        self.model, self.derivatives, self.dimensions = model, net, reads(net.parts)
 
     @classmethod
     def of(cls, learner: GradientLearner) -> StackedNets | None:
@@ -44,6 +44,8 @@ class StackedNets:
         images = isinstance(self.model, ImageEncoder)
         parts = [part for batch in (support, query) for part in (batch.inputs, batch.targets)]
         if not all(isinstance(part, torch.Tensor) or (images and isinstance(part, list)) for part in parts):
+            return None
+        if any(isinstance(batch.inputs, torch.Tensor) and batch.inputs.ndim != self.dimensions for batch in (support, query)):
             return None
         targets = as_tensor(support.targets)
         ways = 0 if targets.is_floating_point() else int(targets.max())
