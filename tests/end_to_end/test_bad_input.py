@@ -90,7 +90,7 @@ def test_good_input_goes_all_the_way(folder, capsys):
     evaluation = ["--ways", "all", "--shots", "2", "--episodes", "3", "--json", "out.json"]
     assert run(["evaluate", "minilm", "--data", "good.csv", *evaluation]) == 0
     result = json.loads((folder / "out.json").read_text())
-    assert set(result["episodes"]) == {"hash", "ways", "shots", "queries", "seed"}
+    assert set(result["episodes"]) == {"hash", "ways", "shots", "queries", "seed", "transductive"}
     learners = {row["learner"] for row in result["results"]}
     assert learners == {"LogisticProbe", "Centroid", "Ridge", "NearestNeighbours", "ZeroStep"}
     assert run(["adapt", "minilm", "--support", "good.csv", "--out", "clf"]) == 0

@@ -129,7 +129,8 @@ def test_slow_baselines_are_judged_and_compared_on_the_first_fifty():
 def test_episodes_are_described_and_their_first_list_is_taken():
     episodes = Episodes(table(), ways=3, shots=2, queries=2, tasks=4, seed=5)
     result = evaluate(Prototypical(Letters()), episodes)
-    assert result["episodes"] == {"hash": episodes.hash, "ways": 3, "shots": 2, "queries": 2, "seed": 5}
+    described = {"hash": episodes.hash, "ways": 3, "shots": 2, "queries": 2, "seed": 5, "transductive": False}
+    assert result["episodes"] == described
     assert result["results"][0]["count"] == 4
 
 
@@ -143,6 +144,7 @@ def test_ranges_and_tasks_of_ones_own_are_described_as_they_are():
     assert (described["ways"], described["shots"], described["queries"]) == ("all", [1, 3], "all")
     described = evaluate(Much(0.5), tasks(2))["episodes"]
     assert described.pop("hash")
+    assert described.pop("transductive") is False
     assert set(described.values()) == {None}
 
 
@@ -223,6 +225,14 @@ def test_a_slow_baseline_is_ranked_by_the_tasks_it_shares():
     rows = {row["learner"]: row["mean"] for row in result["results"]}
     assert rows["Much"] == 0.5
     assert verdict(result).startswith("Much wins")
+
+
+def test_batch_statistics_are_called_transductive():
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2, track_running_stats=False), torch.nn.Flatten())
+    images = torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    result = evaluate(Prototypical(model), [Task(Batch(images, list("aabb")), Batch(images, list("aabb")))])
+    assert result["episodes"]["transductive"]
+    assert "; transductive: a task's queries are normalised together" in render(result)
 
 
 def test_the_table_shows_every_learner_best_first():

@@ -344,7 +344,7 @@ def test_a_loss_that_explodes(recipe, tmp_path):
     scores = {line["step"]: line["validation"] for line in lines(tmp_path / "run") if "validation" in line}
     assert scores[0] is not None
     assert scores[10] is None, "a validation task that diverges gives no score, and ends nothing"
-    assert "validation without a score: the task of seed" in (tmp_path / "run" / "log.txt").read_text()
+    assert "validation without a score: task 1 (seed" in (tmp_path / "run" / "log.txt").read_text()
 
 
 def test_a_short_run_that_ends_in_skipped_steps_has_failed(recipe, tmp_path):
@@ -357,7 +357,7 @@ def test_a_short_run_that_ends_in_skipped_steps_has_failed(recipe, tmp_path):
 
 
 def test_a_validation_that_diverges_from_the_start_writes_nothing(recipe, tmp_path):
-    with pytest.raises(QuickstudyError, match=r"the task of seed \d+: the inner loss is nan at step 2 of 2; lower inner_lr"):
+    with pytest.raises(QuickstudyError, match=r"task 1 \(seed \d+\): the inner loss is nan at step 2 of 2; lower inner_lr"):
         train(recipe("learner.inner_lr=1e30", "learner.inner_steps=2"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

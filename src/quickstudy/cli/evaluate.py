@@ -49,6 +49,7 @@ def evaluate(
     from quickstudy.evaluation.table import render
     from quickstudy.models.image_loading import seen_before
     from quickstudy.runs.baselines import baselines_for
+    from quickstudy.runs.history import validation_curve
     from quickstudy.tasks.episodes import Episodes
     from quickstudy.tasks.named import divided_by_class
     from quickstudy.tasks.table import Table
@@ -89,6 +90,8 @@ def evaluate(
         typer.echo(leak_sentence(result["leaks"]))
     if divided_by_class(data or "") and (said := seen_before(name)):
         typer.echo(f"{said} On {data} that is a check of transfer, not of learning new classes.")
+    if (Path(model) / "recipe.yaml").is_file():
+        result["meta_training_curve"] = validation_curve(model)
     if json_file:
         json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     if report and observed:

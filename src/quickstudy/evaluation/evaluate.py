@@ -201,6 +201,7 @@ def verdict(result: dict[str, Any]) -> str:
     if comparison["ci95"] is None:
         return f"{best['learner']} is ahead by {lead}, on a single task: that is no evidence yet."
     low, high = sorted(math.copysign(scale, comparison["difference"]) * end for end in comparison["ci95"])
+    low, high = (round(end, 1) + 0.0 if scale == 100 else end for end in (low, high))  # never "-0.0"
     between = f"95% interval {low:{digits}} to {high:{digits}}{unit}"
     tasks = min(row["count"] for row, its in rows if its is None or its is comparison)
     if tasks < FEW:

@@ -13,6 +13,7 @@ from torch import nn
 from quickstudy.models.encoder import Encoder
 from quickstudy.models.examples import Examples, Likeness
 from quickstudy.models.functional import Parameters, seeded
+from quickstudy.models.precision import MANY
 
 Call = Callable[[Parameters, Any], Any]
 
@@ -96,7 +97,11 @@ class Adapted:
             yield
             return
         distinct = list(dict.fromkeys(inputs))
-        with self.model.remember(dict(zip(distinct, self.model.embed(distinct), strict=True))):
+        if len(distinct) >= MANY:  # in half precision where that pays; for fewer, hashing the weights takes longer
+            known = self.model.memory(distinct)
+        else:
+            known = dict(zip(distinct, self.model.embed(distinct), strict=True))
+        with self.model.remember(known):
             yield
 
     def save_pretrained(self, folder: str | Path, *, card: str | None = None) -> None:

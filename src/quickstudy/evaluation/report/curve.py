@@ -68,6 +68,7 @@ def learning_curve(
             seed=episodes.seed,
             support=episodes.support,
             names=episodes.names,
+            inputs=episodes.inputs,
         )
         for shots in counts
     }
@@ -149,7 +150,7 @@ def _remember(
     """Embeds what all the curve's tasks hold, once for each encoder, and once for encoders that are copies of another."""
     batches = [batch for episodes in drawn for task in episodes[0] for batch in (task.support, task.query)]
     sentences = list(dict.fromkeys(sentence for batch in batches for sentence in batch.inputs))
-    names = sorted({readable(label) for batch in batches if is_labels(batch.targets) for label in batch.targets})
+    labels = sorted({label for batch in batches if is_labels(batch.targets) for label in batch.targets})
     done: list[tuple[Encoder, Memory]] = []
     for learner in learners:
         model = getattr(learner, "model", None)
@@ -157,7 +158,9 @@ def _remember(
             continue
         memory = next((memory for other, memory in done if _alike(model, other)), None)
         if memory is None:
-            report = (lambda at, of: progress("report: sentences embedded", at, of)) if progress else None
+            what = f"report: {model.reads}s embedded"
+            report = (lambda at, of, what=what: progress(what, at, of)) if progress else None
+            names = sorted(set(map(readable, labels))) if model.reads == "sentence" else []
             with model.remember(memories.get(id(model), {})):
                 memory = model.memory([*sentences, *names], progress=report)
         done.append((model, memory))
@@ -166,8 +169,7 @@ def _remember(
 
 def _alike(left: Encoder, right: Encoder) -> bool:
     """Whether two encoders are copies, as the judged plain model and its baselines' are."""
-    settings = ("pooling", "normalize", "max_length", "prompt")
-    if any(getattr(left, name, None) != getattr(right, name, None) for name in settings):
+    if left.settings != right.settings:
         return False
     mine, its = left.state_dict(), right.state_dict()
     return mine.keys() == its.keys() and all(mine[key].equal(its[key]) for key in mine)

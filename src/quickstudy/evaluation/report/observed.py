@@ -79,7 +79,7 @@ class Observed:
         if isinstance(model, Encoder) and learner.frozen_features:
             memory = self.memories.setdefault(id(model), {})
             new = [s for batch in (task.support, task.query) for s in batch.inputs if s not in memory]
-            memory.update(zip(new, model.embed(new), strict=True))  # which `evaluate` has at hand
+            memory.update(model.memory(new))  # which `evaluate` has at hand; nothing where batch norm looks across images
 
 
 def _asked(task: Task, adapted: Adapted) -> Asked:

@@ -20,6 +20,11 @@ def in_layout(images: Tensor) -> Tensor:
     return images.permute(1, 3, 4, 0, 2).contiguous().as_strided(images.shape, strides)
 
 
+def filters_in_layout(weight: Tensor) -> Tensor:
+    """Filters `(tasks, outputs, inputs, height, width)`, the inputs last in memory; other parameters as they are."""
+    return weight.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3) if weight.ndim == 5 else weight
+
+
 def merged(images: Tensor) -> Tensor:
     """`(examples, tasks * channels, height, width)`, the same memory: one image of all tasks' channels."""
     tasks, examples, channels, height, width = images.shape

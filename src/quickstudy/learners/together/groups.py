@@ -11,6 +11,7 @@ import torch
 from quickstudy.inner.derivatives import Derivatives
 from quickstudy.inner.diverged import Diverged, check_outer
 from quickstudy.inner.losses import default_loss
+from quickstudy.models.functional import Parameters
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.task import Task
 
@@ -31,6 +32,10 @@ class SideBySide(Protocol):
 
     def alike(self, support: Batch, query: Batch) -> Hashable:
         """What two tasks have in common if they can be stacked; None of a task that cannot be."""
+        ...
+
+    def started(self, starts: Sequence[Parameters]) -> Parameters:
+        """phi_0 of each task as one, `(tasks, ...)`."""
         ...
 
     def stacked(self, batches: Sequence[Batch]) -> Batch:
@@ -63,8 +68,7 @@ def together(learner: GradientLearner, tasks: Sequence[Task], learned: Sequence[
 
 
 def _learn(learner: GradientLearner, side: SideBySide, pairs: Sequence[Any], learned: Sequence[torch.Tensor]) -> Learned:
-    starts = [learner.start(support) for support, _ in pairs]
-    phi_0 = {name: torch.stack([start[name] for start in starts]) for name in starts[0]}
+    phi_0 = side.started([learner.start(support) for support, _ in pairs])
     known: dict[int, Batch] = {}  # most learners take every step on the same batch
     steps = list(zip(*(learner.inner_batches(support) for support, _ in pairs), strict=True))
     batches = [known[id(step[0])] if id(step[0]) in known else _kept(known, side, step) for step in steps]

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from quickstudy.inner.layerwise.layers import Linear
+from quickstudy.inner.layerwise.layout import filters_in_layout
 from quickstudy.inner.layerwise.net import Net, Part, parts_of, reads
 from quickstudy.models.functional import Parameters
 from quickstudy.models.heads import HEAD
@@ -50,6 +51,10 @@ class StackedNets:
         targets = as_tensor(support.targets)
         ways = 0 if targets.is_floating_point() else int(targets.max())
         return ways, *(part.shape if isinstance(part, torch.Tensor) else len(part) for part in parts)
+
+    def started(self, starts: Sequence[Parameters]) -> Parameters:
+        """`(tasks, ...)`; the weights of convolutions as these read them, so that none of their calls copies them."""
+        return {name: filters_in_layout(torch.stack([start[name] for start in starts])) for name in starts[0]}
 
     def stacked(self, batches: Sequence[Batch]) -> Batch:
         """`(tasks, examples, ...)`."""
