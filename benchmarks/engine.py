@@ -1,6 +1,7 @@
 """Exact second-order MAML beside its peers: processor seconds of one outer step, interleaved, and the error of its gradient.
 
 python benchmarks/engine.py omniglot|banking77 [ROUNDS]     (5 rounds; `pip install higher torchopt` for these two; one thread)
+python benchmarks/engine.py memory create_graph|kept|recomputing K     (the growth of the peak in MiB, 2 tasks of banking77)
 
 omniglot: conv4-64 with strides and batch statistics, 32 tasks, 5-way 1-shot, 75 queries, K = 1 and 5.
 banking77: minilm, LoRA of rank 8 on all six layers and on the top two, 4 tasks, 5-way 5-shot, 25 queries, K = 5. The
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -170,6 +172,23 @@ def on_banking77(rounds: int, inner: int = 5, lr: float = 5.0) -> None:
         print(json.dumps(row | {"difference, relative": float(f"{error:.1e}")}), flush=True)
 
 
+def memory(how: str, inner: int) -> None:
+    episodes = Episodes(named("banking77").select(split="train"), ways=5, shots=5, queries=5, tasks=2, seed=0)
+    tasks = [Task(*number(task.support, task.query)[0]) for task in episodes[0]]
+    encoder = models.load("minilm", lora=8)
+    encoder.embed([sentence for task in tasks for sentence in task.support.inputs])  # what every call allocates
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if how == "create_graph":
+        loop(Padded(encoder, 5), tasks, inner, 5.0)
+    else:
+        ours(encoder, tasks, inner, 5.0, keep_graph=how == "kept")
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    print(json.dumps({"memory": how, "K": inner, "MiB": round(grown)}), flush=True)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    if sys.argv[1] == "memory":
+        memory(sys.argv[2], int(sys.argv[3]))
+        sys.exit()
     {"omniglot": on_omniglot, "banking77": on_banking77}[sys.argv[1]](int(sys.argv[2]) if len(sys.argv) > 2 else 5)

@@ -10,17 +10,18 @@ from torch import nn
 
 def shell(model: nn.Module) -> nn.Module:
     """New modules around the same tensors and attributes, far cheaper than a deep copy."""
-    made: dict[int, nn.Module] = {}
+    return _around(model, {})
 
-    def around(module: nn.Module) -> nn.Module:
-        if id(module) not in made:
-            new = made[id(module)] = module.__new__(type(module))
-            new.__dict__.update(module.__dict__)
-            new.__dict__.update(_parameters=dict(module._parameters), _buffers=dict(module._buffers))
-            new.__dict__["_modules"] = {name: None if part is None else around(part) for name, part in module._modules.items()}
-        return made[id(module)]
 
-    return around(model)
+def _around(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
+    # a function of its own: a closure that calls itself is a cycle, which keeps every shell until the garbage collector comes
+    if id(module) not in made:
+        new = made[id(module)] = module.__new__(type(module))
+        new.__dict__.update(module.__dict__)
+        new.__dict__.update(_parameters=dict(module._parameters), _buffers=dict(module._buffers))
+        parts = {name: None if part is None else _around(part, made) for name, part in module._modules.items()}
+        new.__dict__["_modules"] = parts
+    return made[id(module)]
 
 
 def deep_shell(model: nn.Module) -> nn.Module:
