@@ -35,6 +35,8 @@ docs: install
 bench: install
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/memory.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/episodes.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/engine.py omniglot
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/engine.py banking77 3
 
 clean:
 	rm -rf .venv runs dist build .pytest_cache .ruff_cache
