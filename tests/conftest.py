@@ -42,3 +42,28 @@ def sentences() -> tuple[list[str], list[str]]:
         for k, (label, word) in enumerate(WORDS.items())
     ]
     return [text for text, _ in rows], [label for _, label in rows]
+
+
+@pytest.fixture
+def same_side_by_side(monkeypatch):
+    """Asserts that a gradient learner takes these tasks side by side, with the value and gradients of one after the other."""
+    import torch
+    from torch.testing import assert_close
+
+    from quickstudy.learners.together import groups
+
+    def outer(learner, tasks):
+        value = learner(tasks)
+        learned = {name: p for name, p in learner.named_parameters() if p.requires_grad}
+        return value.detach(), dict(zip(learned, torch.autograd.grad(value, list(learned.values())), strict=True))
+
+    def check(learner, tasks):
+        assert groups.together(learner, tasks, list(learner.parameters())), "these tasks go side by side"
+        several, found = outer(learner, tasks)
+        monkeypatch.setattr("quickstudy.learners.gradient.together", lambda *_: None)
+        alone, expected = outer(learner, tasks)
+        assert_close(several, alone, rtol=1e-10, atol=1e-12)
+        for name, gradient in expected.items():
+            assert_close(found[name], gradient, rtol=1e-8, atol=1e-11)
+
+    return check

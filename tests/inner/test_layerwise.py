@@ -9,7 +9,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.testing import assert_close
 
-from quickstudy import ANIL, MAML, Batch, Task
+from quickstudy import ANIL, MAML, Batch, QuickstudyError, Task
 from quickstudy.inner.layerwise import net as layerwise
 from quickstudy.inner.layerwise.net import Net, parts_of
 from quickstudy.inner.losses import default_loss
@@ -114,26 +114,33 @@ LEARNERS = {
 
 
 @pytest.mark.parametrize("name", LEARNERS)
-def test_learners_give_the_same_side_by_side_as_one_by_one(name, monkeypatch):
+def test_learners_give_the_same_side_by_side_as_one_by_one(name, same_side_by_side):
     learner = LEARNERS[name](make("strided"))
-    some = [*tasks(), *tasks(shots=1)]  # two groups
-    several = learner(some)
-    several.backward()
-    assert groups.together(learner, some, list(learner.parameters())), "this net goes side by side"
-    found = {n: p.grad.clone() for n, p in learner.named_parameters()}
-    learner.zero_grad()
-    monkeypatch.setattr("quickstudy.learners.gradient.together", lambda *_: None)
-    alone = learner(some)
-    alone.backward()
-    assert_close(several, alone, rtol=1e-10, atol=1e-12)
-    for n, p in learner.named_parameters():
-        assert_close(found[n], p.grad, rtol=1e-8, atol=1e-10)
+    same_side_by_side(learner, [*tasks(), *tasks(shots=1)])  # two groups
 
 
 class Own(MAML):
     def inner_objective(self, phi, batch, whole):
         value, weight = self.objective(phi, batch, whole)
         return 2 * value, weight
+
+
+class Minibatches(MAML):
+    """Each task learns from another part at each step, and the first from the same one."""
+
+    def inner_batches(self, support):
+        parts = [support.take(range(k, k + len(support) - 1)) for k in range(self.inner_steps)]
+        return parts[:1] * self.inner_steps if support.seed == 0 else parts
+
+
+def test_a_step_is_known_by_the_batches_of_all_its_tasks(same_side_by_side):
+    same_side_by_side(Minibatches(make("strided"), 0.2, inner_steps=2), tasks())
+
+
+def tied() -> nn.Module:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 128)).double()
+    net[3].weight = net[1].weight
+    return net
 
 
 def running() -> nn.Module:
@@ -151,9 +158,23 @@ def running() -> nn.Module:
         lambda: Own(make("strided"), 0.1),
         lambda: MAML(nn.Sequential(make("perceptron"), nn.Tanh()).double(), 0.1),
         lambda: MAML(running(), 0.1),
+        lambda: MAML(tied(), 0.1),
     ],
 )
 def test_what_it_would_not_be_the_same_for_goes_one_by_one(learner):
     made = learner()
     assert groups.together(made, tasks(), list(made.parameters())) is None
     made(tasks()).backward()
+
+
+def test_what_batch_norm_says_of_one_example_is_said():
+    net = nn.Sequential(nn.Conv2d(2, 3, 8), norm(3), nn.Flatten(), nn.Linear(3, WAYS)).double()
+    one = [Task(task.support.take([0]), task.query, seed=1) for task in tasks()]
+    with pytest.raises(QuickstudyError, match="a batch of one example has none"):
+        MAML(net, 0.1)(one)
+
+
+def test_autocast_goes_one_by_one():
+    learner = MAML(make("strided").float(), 0.1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert groups.together(learner, tasks(), list(learner.parameters())) is None

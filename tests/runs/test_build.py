@@ -8,8 +8,8 @@ import torch
 from quickstudy.errors import QuickstudyError
 from quickstudy.models.networks import mlp
 from quickstudy.runs.build import build_learner, build_model, data_part, train_episodes, validation_episodes
+from quickstudy.runs.joint import train_joint
 from quickstudy.runs.recipe import Recipe
-from quickstudy.runs.train import train_joint
 from quickstudy.tasks.episodes import fingerprint
 
 TEXT = """\

@@ -32,10 +32,6 @@ class Derivatives(Protocol):
         """dz/dphi and dz/deta of z = <dL/dphi, vector>, with L the mean loss of a batch whose weights sum to `weight`."""
         ...
 
-    def sums(self, phi: Parameters, batch: Batch) -> tuple[Any, Any]:
-        """The weighted sum of the losses and the sum of the weights over all parts of a batch; with a graph."""
-        ...
-
 
 @dataclass(frozen=True)
 class Autograd:
@@ -62,7 +58,7 @@ class Autograd:
                 with untouched(phi):
                     part_value, part_weight = self.objective(phi, part, len(part) == len(batch))
                 gradients = gradients_of(part_value, wanted)
-                sums = gradients if sums is None else [a + b for a, b in zip(sums, gradients, strict=True)]
+                sums = gradients if sums is None else plus(sums, gradients)
                 value, weight = value + part_value.detach(), weight + part_weight
         if sums is None:
             raise QuickstudyError("a task with an empty batch: there is nothing to learn from or to be judged on")
@@ -86,6 +82,11 @@ class Autograd:
                     sums = plus(sums, gradients_of(z, wanted))
         means = [s / weight for s in sums]
         return dict(zip(phi, means, strict=False)), means[len(phi) :]
+
+    def mean(self, phi: Parameters, batch: Batch) -> torch.Tensor:
+        """The mean loss, with a graph."""
+        total, weight = self.sums(phi, batch)
+        return torch.as_tensor(total / weight)
 
     def sums(self, phi: Parameters, batch: Batch):
         """The weighted sum of the losses and the sum of the weights over all parts of a batch."""

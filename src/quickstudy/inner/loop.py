@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from quickstudy.inner.derivatives import Derivatives, Tensors, gradients_of, leaves, plus
+from quickstudy.inner.derivatives import Autograd, Derivatives, Tensors, gradients_of, leaves, plus
 from quickstudy.inner.diverged import check_loss
 from quickstudy.inner.refusals import twice_differentiable
 from quickstudy.inner.rules import Rule, State
@@ -69,17 +69,18 @@ class InnerLoop:
 
     def learn_with_graph(self, phi: Parameters, batches: Sequence[Batch], *, second_order: bool) -> list[Parameters]:
         """phi_1 to phi_K (phi_0 where there is no step) as functions of phi_0, rates and eta: all graphs are kept."""
+        losses = self.derivatives
+        assert isinstance(losses, Autograd), "only autograd has graphs to keep"
         # views, so that a part of phi_0 that was made from another (prototypes from the body) counts as itself from here on
         phi = {
             name: value.view_as(value) if value.requires_grad else value.detach().requires_grad_() for name, value in phi.items()
         }
         state, phis = self.rule.init(phi), []
         for k, batch in enumerate(batches):
-            total, weight = self.derivatives.sums(phi, batch)
-            value = torch.as_tensor(total / weight)
+            value = losses.mean(phi, batch)
             check_loss(value, k, len(batches))
             if second_order:
-                twice_differentiable(value, self.model, lambda phi=phi, batch=batch: self.derivatives.sums(phi, batch))
+                twice_differentiable(value, self.model, lambda phi=phi, batch=batch: losses.mean(phi, batch))
             gradient = gradients_of(value, list(phi.values()), create_graph=second_order)
             phi, state = self.rule.update(k, phi, state, dict(zip(phi, gradient, strict=True)))
             phis.append(phi)

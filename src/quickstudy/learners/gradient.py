@@ -11,7 +11,7 @@ from torch import nn
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.inner.carry import with_gradient
-from quickstudy.inner.derivatives import Autograd, Derivatives
+from quickstudy.inner.derivatives import Autograd, Derivatives, plus
 from quickstudy.inner.diverged import check_learned, check_outer, learning
 from quickstudy.inner.loop import InnerLoop
 from quickstudy.inner.losses import Loss, default_loss, total
@@ -20,6 +20,7 @@ from quickstudy.inner.rules.settings import rule_from
 from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.learners.together.groups import together
+from quickstudy.models.batch_norm import refuse_parts
 from quickstudy.models.encoder import Encoder
 from quickstudy.models.functional import Functional, Parameters, seeded
 from quickstudy.models.heads import HEAD, LinearHead
@@ -76,7 +77,7 @@ class GradientLearner(Learner):
         if inner_steps < 0:
             raise QuickstudyError(f"inner_steps={inner_steps}: the number of inner steps cannot be negative")
         if micro_batch is not None:
-            _refuse_batch_statistics(model, micro_batch)
+            refuse_parts(model, micro_batch)
         self.model, self.outer_lr = model, outer_lr
         self.inner_steps, self.gradient, self.keep_graph, self.micro_batch = inner_steps, gradient, keep_graph, micro_batch
         self.loss: Loss = loss or default_loss
@@ -121,7 +122,7 @@ class GradientLearner(Learner):
         learned = list(self.parameters()) if torch.is_grad_enabled() else []
         value, sums = 0.0, [torch.zeros_like(p) for p in learned]
         for more, gradients in together(self, tasks, learned) or self._in_turn(tasks, learned):
-            value, sums = value + more, [a + b for a, b in zip(sums, gradients, strict=True)]
+            value, sums = value + more, plus(sums, gradients)
         return with_gradient(torch.as_tensor(value / len(tasks)), learned, [s / len(tasks) for s in sums])
 
     def _in_turn(self, tasks: Sequence[Task], learned: Sequence[torch.Tensor]) -> Iterator[Learned]:
@@ -166,6 +167,7 @@ class GradientLearner(Learner):
         """
         weights, loop = self.step_weights(), InnerLoop(inner, self.rule, self.model)
         if self.keep_graph:
+            assert isinstance(outer, Autograd)
             with torch.enable_grad():
                 phis = loop.learn_with_graph(phi_0, batches, second_order=self.second_order)
                 value = _weighted(outer, weights, phis, query)
@@ -188,8 +190,7 @@ class GradientLearner(Learner):
 
         rates = [rate for rate in self.rule.parameters() if rate.requires_grad]
         adjoint, d_eta, d_rates = loop.pull_back(path, adjoint, learned, rates, second_order=self.second_order, judge=judge)
-        d_learned = [a + b for a, b in zip(d_learned, d_eta, strict=True)]
-        return value, self._collect(learned, d_learned, phi_0, adjoint, rates, d_rates)
+        return value, self._collect(learned, plus(d_learned, d_eta), phi_0, adjoint, rates, d_rates)
 
     def step_weights(self) -> list[float]:
         """How much the query loss after each of the K steps counts; the last alone."""
@@ -228,7 +229,7 @@ class GradientLearner(Learner):
 
     def _check(self) -> None:
         if self.micro_batch is not None:
-            _refuse_batch_statistics(self.model, self.micro_batch)
+            refuse_parts(self.model, self.micro_batch)
 
     @property
     def _inner(self) -> Autograd:
@@ -276,29 +277,14 @@ class GradientLearner(Learner):
             through_start = torch.autograd.grad(
                 list(started.values()), learned, [adjoint[name] for name in started], allow_unused=True, materialize_grads=True
             )
-            gradients = [a + b for a, b in zip(gradients, through_start, strict=True)]
+            gradients = plus(gradients, through_start)
         return gradients
 
 
-def _weighted(outer: Derivatives, weights: Sequence[float], phis: Sequence[Parameters], query: Batch) -> torch.Tensor:
+def _weighted(outer: Autograd, weights: Sequence[float], phis: Sequence[Parameters], query: Batch) -> torch.Tensor:
     """The sum of the query losses at these phi, each times its weight; with a graph."""
-    return torch.stack([w * mean(outer, phi, query) for w, phi in zip(weights, phis, strict=True) if w]).sum()
-
-
-def mean(outer: Derivatives, phi: Parameters, batch: Batch) -> torch.Tensor:
-    """The mean loss."""
-    value, weight = outer.sums(phi, batch)
-    return torch.as_tensor(value / weight)
+    return torch.stack([w * outer.mean(phi, query) for w, phi in zip(weights, phis, strict=True) if w]).sum()
 
 
 def _gradient(value: torch.Tensor, wanted: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
     return torch.autograd.grad(value, wanted, allow_unused=True, materialize_grads=True)
-
-
-def _refuse_batch_statistics(model: nn.Module, micro_batch: int) -> None:
-    for name, module in model.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and (module.training or module.running_mean is None):
-            raise QuickstudyError(
-                f"micro_batch={micro_batch} would change the result: {name or type(module).__name__} normalises with the "
-                "statistics of the whole batch; leave micro_batch out, or put the model into eval mode"
-            )

@@ -12,7 +12,7 @@ from torch import nn
 from quickstudy.errors import QuickstudyError
 from quickstudy.inner.implicit import Proximal, Solution, conjugate_gradients
 from quickstudy.inner.rules import Rates, Rule
-from quickstudy.learners.gradient import GradientLearner, mean
+from quickstudy.learners.gradient import GradientLearner
 from quickstudy.models.functional import Parameters, seeded
 from quickstudy.tasks.task import Task
 
@@ -108,7 +108,7 @@ class IMAML(GradientLearner):
             phi = self._loop.learn(phi_0, self.inner_batches(support)).phi
             if not learned:
                 with torch.no_grad():
-                    return mean(self._outer, phi, query), []
+                    return self._outer.mean(phi, query), []
             value, _, slope, d_learned = self._outer.slope(phi, query, learned)
             _, weight, end, _ = self._inner.slope(phi, support)
             pull = {name: end[name] + self.strength * (phi[name] - phi_0[name].detach()) for name in phi}

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.learners.gradient import GradientLearner, mean
+from quickstudy.learners.gradient import GradientLearner
 from quickstudy.models.functional import seeded
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.task import Task
@@ -52,7 +52,7 @@ class Reptile(GradientLearner):
                 phi_0 = self.start(support)
             phi = self._loop.learn(phi_0, self.inner_batches(support)).phi
             with torch.no_grad():
-                value = mean(self._outer, phi, query)
+                value = self._outer.mean(phi, query)
         if not learned:
             return value, []
         direction = {name: (start - phi[name]).detach() for name, start in phi_0.items()}

@@ -52,5 +52,19 @@ def refuse_one_example(model: nn.Module, count: int) -> None:
         )
 
 
+def refuse_parts(model: nn.Module, micro_batch: int) -> None:
+    """Says that statistics of parts are not those of the whole.
+
+    Raises:
+        QuickstudyError: a model that looks across its batch, which would come in parts.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, _BatchNorm) and looks_across(module):
+            raise QuickstudyError(
+                f"micro_batch={micro_batch} would change the result: {name or type(module).__name__} normalises with the "
+                "statistics of the whole batch; leave micro_batch out, or put the model into eval mode"
+            )
+
+
 def _norms(model: nn.Module) -> Iterator[Any]:
     return (module for module in model.modules() if isinstance(module, _BatchNorm))

@@ -63,7 +63,7 @@ def _slow(recipe: Any, name: Any, plain: nn.Module, progress: Progress | None) -
     from quickstudy.models import load
     from quickstudy.models.encoder import Encoder
     from quickstudy.runs.build import build_model
-    from quickstudy.runs.train import train_joint
+    from quickstudy.runs.joint import train_joint
 
     if not any(True for _ in plain.parameters()):
         return []

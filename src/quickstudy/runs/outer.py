@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as distributed
 
@@ -37,7 +38,7 @@ class OuterLoop:
             self.optimizer = make(self.parameters, lr=learner.outer_lr, weight_decay=recipe.outer.weight_decay)
 
     def step(self, index: int, tasks: Sequence[Any]) -> dict[str, float | None]:
-        """The outer step at this index, from 0: `{"loss", "lr"}`.
+        """The outer step at this index, from 0: `{"loss", "lr"}`. Its random state depends on seed and index alone.
 
         Each process takes its share of the tasks, and its loss counts by that share, so that the sum over processes is
         the mean over tasks. A learner that acts may yield more parts in one process than in another: all go on until
@@ -47,6 +48,7 @@ class OuterLoop:
             NotFinite: in every process, where one of them met a loss or a gradient that is not finite.
         """
         learner, recipe = self.learner, self.recipe
+        torch.manual_seed(int(np.random.SeedSequence((recipe.seed, index + 1)).generate_state(1, np.uint64)[0]) >> 1)
         learner.progress = index / recipe.steps
         learner.train(recipe.dropout)
         lr = self.rate(index)

@@ -57,19 +57,22 @@ class DataPart(Part):
         return self
 
 
-class EpisodesPart(Part):
-    """The tasks of each outer step."""
-
+class _TasksPart(Part):
     ways: RangeOrAll = 5
     """Classes of a task: a number, `all`, or a range such as `[5, 20]`."""
     shots: Range = 1
     """Examples of each class to learn from: a number, or a range that is drawn from for each class."""
     queries: CountOrAll = 5
-    """Further examples of each class, for the outer loss; `all` that are left."""
-    tasks: Count = 1
-    """Tasks in one outer step."""
+    """Further examples of each class, for the outer loss or to be judged on; `all` that are left."""
     names: bool = False
     """Whether each class's name is one more example."""
+
+
+class EpisodesPart(_TasksPart):
+    """The tasks of each outer step."""
+
+    tasks: Count = 1
+    """Tasks in one outer step."""
 
 
 class OuterPart(Part):
@@ -87,21 +90,13 @@ class OuterPart(Part):
     """The largest norm of the outer gradient; null: no limit."""
 
 
-class ValidationPart(Part):
+class ValidationPart(_TasksPart):
     """The fixed tasks by which the best learner is chosen."""
 
-    ways: RangeOrAll = 5
-    """Classes of a task."""
-    shots: Range = 1
-    """Examples of each class to learn from."""
-    queries: CountOrAll = 5
-    """Examples of each class to be judged on."""
     episodes: Count = 200
     """How many tasks."""
     every: Count = 100
     """Validates before the first step, after each so many, and after the last."""
-    names: bool = False
-    """Whether each class's name is one more example."""
 
 
 class TunePart(Part):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from quickstudy.errors import QuickstudyError
@@ -102,27 +101,6 @@ def open_run(folder: str | Path, *, allow_files: bool = False) -> tuple[Recipe, 
     return recipe, learner.eval()
 
 
-def train_joint(recipe: Recipe, *, progress: Callable[[str, int, int], None] | None = None) -> Learner:
-    """The baseline of joint training: a recipe's model, tasks, steps and outer optimizer, without an inner loop."""
-    from quickstudy.learners.baselines.fine_tune import CHOSEN
-    from quickstudy.learners.baselines.joint import JointTraining
-    from quickstudy.runs.build import build_model
-    from quickstudy.tasks.table import Table
-
-    episodes = train_episodes(recipe)
-    classes = episodes.source.classes if isinstance(episodes.source, Table) else ()
-    outer_lr = build_learner(recipe).outer_lr
-    with torch.random.fork_rng(devices=[]):
-        learner = JointTraining(build_model(recipe), outer_lr=outer_lr, classes=classes, **CHOSEN["LoRA"])
-        outer = OuterLoop(learner, recipe, Processes())
-        for index in range(recipe.steps):
-            _seed(recipe, index + 1)
-            outer.step(index, episodes[index])
-            if progress:
-                progress("JointTraining: steps", index + 1, recipe.steps)
-    return learner
-
-
 @dataclass
 class _Run:
     """A training under way."""
@@ -147,7 +125,6 @@ class _Run:
             self._validate()
         while self.step < steps:
             self.step += 1
-            _seed(recipe, self.step)
             numbers: dict[str, Any] = self._moved(episodes)
             last = self.step == steps
             if recipe.validation and (last or self.step % recipe.validation.every == 0):
@@ -268,8 +245,3 @@ def _summary(recipe: Recipe, facts: dict[str, Any]) -> dict[str, Any]:
 def _rank(metric: str, score: float) -> float:
     """Larger is better; what is no number is worst."""
     return -math.inf if math.isnan(score) else (-score if metric in LOWER_IS_BETTER else score)
-
-
-def _seed(recipe: Recipe, step: int) -> None:
-    """The random state of a step depends on seed and number alone."""
-    torch.manual_seed(int(np.random.SeedSequence((recipe.seed, step)).generate_state(1, np.uint64)[0]) >> 1)

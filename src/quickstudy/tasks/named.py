@@ -105,6 +105,7 @@ def divided_by_class(name: str) -> bool:
 
 
 def data_folder() -> Path | None:
+    """The folder of the sets that are known by name; None where there is none."""
     given = os.environ.get("QUICKSTUDY_DATA")
     folder = Path(given) if given else Path("..", "shared", "data")
     return folder if folder.is_dir() else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torch.testing import assert_close
 
 from quickstudy import ANIL, MAML, Batch, Task, models
 from quickstudy.learners.mamlpp import MAMLpp
@@ -52,21 +51,10 @@ LEARNERS = {
 
 @pytest.mark.parametrize("layers", [None, 1])
 @pytest.mark.parametrize("name", LEARNERS)
-def test_the_same_side_by_side_as_one_by_one(name, layers, tiny_bert, monkeypatch):
+def test_the_same_side_by_side_as_one_by_one(name, layers, tiny_bert, same_side_by_side):
     assert sum(len(t.support) for t in TASKS) > CHUNK, "several parts"
     learner = LEARNERS[name](encoder(tiny_bert, **({"layers": layers} if layers else {})))
-    several = learner(TASKS)
-    several.backward()
-    assert groups.together(learner, TASKS, list(learner.parameters())), "plain adapters go side by side"
-    found = {n: p.grad.clone() for n, p in learner.named_parameters() if p.requires_grad}
-    learner.zero_grad()
-    monkeypatch.setattr("quickstudy.learners.gradient.together", lambda *_: None)
-    alone = learner(TASKS)
-    alone.backward()
-    assert_close(several, alone, rtol=1e-10, atol=1e-12)
-    for n, p in learner.named_parameters():
-        if p.requires_grad:
-            assert_close(found[n], p.grad, rtol=1e-8, atol=1e-11)
+    same_side_by_side(learner, TASKS)
 
 
 @pytest.mark.parametrize(

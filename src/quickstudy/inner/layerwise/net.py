@@ -13,6 +13,7 @@ from quickstudy.inner.layerwise.fixed import Flatten, MaxPool, Mean, ReLU
 from quickstudy.inner.layerwise.layers import BatchNorm, Convolution, Layer, Linear, Values
 from quickstudy.inner.layerwise.layout import in_layout
 from quickstudy.inner.losses import Loss
+from quickstudy.models.batch_norm import looks_across
 from quickstudy.models.functional import Parameters
 from quickstudy.tasks.batch import Batch
 
@@ -42,7 +43,13 @@ def parts_of(model: nn.Module) -> list[Part] | None:
         if type(module) not in KINDS or not _plain(module):
             return None
         parts.append((name, KINDS[type(module)](module), [each for each, _ in module.named_parameters()]))
-    shared = len([*model.modules()]) < len([*model.named_modules(remove_duplicate=False)])
+    shared = any(
+        len([*once]) < len([*every])
+        for once, every in (
+            (model.modules(), model.named_modules(remove_duplicate=False)),
+            (model.parameters(), model.named_parameters(remove_duplicate=False)),
+        )
+    )
     return None if shared or not _fit([layer for _, layer, _ in parts]) else parts
 
 
@@ -73,10 +80,6 @@ class Net:
         """dz/dphi and dz/deta of z = <dL/dphi, vector>: the tangent of the gradient along the vector."""
         found = [self._tangent(part, along, examples, eta) for part, along, examples in _chunks(batch, phi, vector)]
         return _joined([tangents for tangents, _ in found]), _added([tangents for _, tangents in found])
-
-    def sums(self, phi: Parameters, batch: Batch) -> tuple[Any, Any]:
-        """There is no graph to give."""
-        raise TypeError("a net layer by layer keeps no graph")
 
     @torch.no_grad()
     def _slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor]):
@@ -187,7 +190,7 @@ def _plain(module: nn.Module) -> bool:
     if isinstance(module, nn.Conv2d):
         return module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
     if isinstance(module, nn.BatchNorm2d):
-        return module.training or module.running_mean is None
+        return looks_across(module)
     if isinstance(module, nn.AdaptiveAvgPool2d):
         return module.output_size in (1, (1, 1))
     if isinstance(module, nn.MaxPool2d):

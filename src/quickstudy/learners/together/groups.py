@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from quickstudy.inner.derivatives import Derivatives
-from quickstudy.inner.diverged import Diverged, check_outer
+from quickstudy.inner.diverged import Diverged, check_outer, learning
 from quickstudy.inner.losses import default_loss
 from quickstudy.models.functional import Parameters
 from quickstudy.tasks.batch import Batch
@@ -60,8 +60,9 @@ def together(learner: GradientLearner, tasks: Sequence[Task], learned: Sequence[
         for _, group in groupby(zip(kinds, pairs, strict=True), key=lambda both: both[0]):
             same = [pair for _, pair in group]
             for at in range(0, len(same), TASKS):
-                found.append(_learn(learner, side, same[at : at + TASKS], learned))
-                check_outer(*found[-1])
+                with learning(learner.model, seed=0):
+                    found.append(_learn(learner, side, same[at : at + TASKS], learned))
+                    check_outer(*found[-1])
     except Diverged:
         return None
     return found
@@ -69,16 +70,15 @@ def together(learner: GradientLearner, tasks: Sequence[Task], learned: Sequence[
 
 def _learn(learner: GradientLearner, side: SideBySide, pairs: Sequence[Any], learned: Sequence[torch.Tensor]) -> Learned:
     phi_0 = side.started([learner.start(support) for support, _ in pairs])
-    known: dict[int, Batch] = {}  # most learners take every step on the same batch
+    known: dict[tuple[int, ...], Batch] = {}  # most learners take every step on the same batch
     steps = list(zip(*(learner.inner_batches(support) for support, _ in pairs), strict=True))
-    batches = [known[id(step[0])] if id(step[0]) in known else _kept(known, side, step) for step in steps]
+    places = [tuple(map(id, step)) for step in steps]
+    for place, step in zip(places, steps, strict=True):
+        if place not in known:
+            known[place] = side.stacked(step)
+    batches = [known[place] for place in places]
     query = side.stacked([query for _, query in pairs])
     return learner.differentiate(side.derivatives, side.derivatives, phi_0, batches, query, learned)
-
-
-def _kept(known: dict[int, Batch], side: SideBySide, step: Sequence[Batch]) -> Batch:
-    known[id(step[0])] = side.stacked(step)
-    return known[id(step[0])]
 
 
 def _side(learner: GradientLearner) -> SideBySide | None:

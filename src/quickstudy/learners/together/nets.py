@@ -29,11 +29,11 @@ class StackedNets:
 
     @classmethod
     def of(cls, learner: GradientLearner) -> StackedNets | None:
-        """None of any other model, on an accelerator (measured on a CPU), and where graphs or parts of a batch are asked for."""
+        """None of any other model, on an accelerator (measured on a CPU), and with graphs, parts of a batch or autocast."""
         own: Parameters = dict(learner.model.named_parameters())
         if learner.keep_graph or learner.micro_batch is not None or any(p.device.type != "cpu" for p in own.values()):
             return None
-        parts = _parts(learner.model)
+        parts = None if torch.is_autocast_enabled("cpu") else _parts(learner.model)
         if not parts:
             return None
         if learner.makes_head:
@@ -41,7 +41,12 @@ class StackedNets:
         return cls(learner.model, Net(parts, own, learner.loss))
 
     def alike(self, support: Batch, query: Batch) -> Hashable:
-        """Shapes, and the number of classes; of inputs that are one tensor, or images by where they are."""
+        """Shapes, and the number of classes; of inputs that are one tensor, or images by where they are.
+
+        A batch of one example goes the long way, on which batch norm says what it makes of that.
+        """
+        if min(len(support), len(query)) < 2:
+            return None
         images = isinstance(self.model, ImageEncoder)
         parts = [part for batch in (support, query) for part in (batch.inputs, batch.targets)]
         if not all(isinstance(part, torch.Tensor) or (images and isinstance(part, list)) for part in parts):
