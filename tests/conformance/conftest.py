@@ -151,7 +151,8 @@ def learns(cls: type[Learner]) -> bool:
 
 def differentiates(cls: type[Learner]) -> bool:
     """Whether its outer gradient is the one through the inner loop."""
-    by_loop = issubclass(cls, GradientLearner) and (cls.forward, cls.learn) == (GradientLearner.forward, GradientLearner.learn)
+    own = ("forward", "learn", "differentiate")
+    by_loop = issubclass(cls, GradientLearner) and all(getattr(cls, each) is getattr(GradientLearner, each) for each in own)
     return by_loop and learns(cls)
 
 

@@ -128,9 +128,9 @@ class Own(MAML):
 class Minibatches(MAML):
     """Each task learns from another part at each step, and the first from the same one."""
 
-    def inner_batches(self, support):
-        parts = [support.take(range(k, k + len(support) - 1)) for k in range(self.inner_steps)]
-        return parts[:1] * self.inner_steps if support.seed == 0 else parts
+    def inner_batches(self, support, steps):
+        parts = [support.take(range(k, k + len(support) - 1)) for k in range(steps)]
+        return parts[:1] * steps if support.seed == 0 else parts
 
 
 def test_a_step_is_known_by_the_batches_of_all_its_tasks(same_side_by_side):

@@ -53,6 +53,16 @@ def assert_same(learner, other) -> None:
             assert_close(got[name], gradient)
 
 
+def test_a_new_task_may_be_learned_in_more_steps_than_in_training():
+    one, four = ({"inner_lr": 0.3, "inner_steps": steps} for steps in (1, 4))
+    more = MAML(network(), adapt_steps=4, **one)
+    assert_same(more, MAML(network(), **one))
+    support, query = task().support, task().query
+    assert_close(more.adapt(support).logits(query.inputs), MAML(network(), **four).adapt(support).logits(query.inputs))
+    with pytest.raises(QuickstudyError, match="adapt_steps=-1"):
+        MAML(network(), adapt_steps=-1)
+
+
 def test_meta_sgd_starts_as_maml_and_has_a_rate_for_every_element():
     learner = MetaSGD(network(), **SETTINGS)
     assert_same(learner, MAML(network(), **SETTINGS))

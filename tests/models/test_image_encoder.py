@@ -75,7 +75,7 @@ def test_references_and_pixels_give_the_same(images):
 
 def test_many_images_go_through_in_parts(images):
     encoder, seen = plain(), []
-    encoder.chunk, encoder.module.calls = 4, []
+    encoder.on_cpu, encoder.module.calls = 4, []
     found = encoder.embed([*images, *images], progress=lambda done, of: seen.append((done, of)))
     assert (encoder.module.calls, seen) == ([4, 2], [(4, 6), (6, 6)])
     assert_close(found, encoder(images).detach().repeat(2, 1))
@@ -107,7 +107,7 @@ def test_embeddings_are_kept_on_disk_by_what_the_image_holds(images):
 
 def test_images_that_batch_norm_looks_across_stay_together(images):
     encoder = ImageEncoder(conv4(4, channels=3, size=16, batch_norm="transductive"), Pictures(16)).eval()
-    encoder.chunk = 2
+    encoder.on_cpu = 2
     assert torch.equal(encoder.embed(images), encoder(images))
     assert encoder.memory(images) == {}
     with encoder.remember(dict.fromkeys(images, torch.zeros(4))):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 from torch.testing import assert_close
 
 from quickstudy import Batch, Centroid, Episodes, FineTune, JointTraining, LogisticProbe, Table, evaluate, models
@@ -82,7 +83,7 @@ def test_a_run_without_adapters_has_nothing_to_train_jointly(tiny_bert, table, t
 
 def test_a_network_of_ones_own_is_fine_tuned_as_it_is(tmp_path):
     (tmp_path / "recipe.yaml").write_text(NETWORK)
-    assert found(None, tmp_path, None, "full") == (["ZeroStep"], ["FineTune", "JointTraining"])
+    assert found(nn.Identity(), tmp_path, None, "full") == (["ZeroStep"], ["FineTune", "JointTraining"])
 
 
 def test_the_table_tells_the_ways_of_fine_tuning_apart(tiny_bert, sentences):

@@ -35,6 +35,9 @@ def evaluate(
     ] = False,
     text: Annotated[str, typer.Option(help="The column of the sentences.")] = "text",
     label: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
+    device: Annotated[
+        str, typer.Option(help="Where it computes: auto (the GPU where there is one), cpu, cuda, cuda:1.")
+    ] = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a page about all of it here (one HTML file).")] = None,
 ) -> None:
@@ -47,6 +50,7 @@ def evaluate(
     from quickstudy.evaluation.report import page
     from quickstudy.evaluation.report.observed import Observed
     from quickstudy.evaluation.table import render
+    from quickstudy.models.device import chosen
     from quickstudy.models.image_loading import seen_before
     from quickstudy.runs.baselines import baselines_for
     from quickstudy.runs.history import validation_curve
@@ -63,6 +67,7 @@ def evaluate(
         fold = 1
     source, support = _source(model, data, split, fold, text, label)
     learner, name = resolve(model, thorough=thorough, base=default_model(source))
+    learner.to(chosen(device))
     inputs = _inputs(model)
     require_reader(learner, source, model, inputs=inputs)
     tasks = Episodes(

@@ -21,6 +21,9 @@ def train(
     ] = None,
     text: Annotated[str | None, typer.Option(help="The column of the sentences.")] = None,
     label: Annotated[str | None, typer.Option(help="The column of the labels.")] = None,
+    device: Annotated[
+        str, typer.Option(help="Where it computes: auto (the GPU where there is one), cpu, cuda, cuda:1.")
+    ] = "auto",
 ) -> None:
     """Meta-train a learner: learn how to learn from many tasks."""
     from quickstudy.cli.progress import training_bar
@@ -34,7 +37,7 @@ def train(
     overrides = [*_data_changes(data, text, label), *(changes or [])]
     _need_data(file, overrides)
     with Processes.join() as processes, training_bar(quiet=processes.rank > 0) as show:
-        summary = run(Recipe.read(file, overrides), out, resume=resume, progress=show, processes=processes)
+        summary = run(Recipe.read(file, overrides), out, resume=resume, device=device, progress=show, processes=processes)
     if processes.rank > 0:
         return
     best, found = summary["best"], summary["strength"]

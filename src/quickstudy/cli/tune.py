@@ -20,6 +20,9 @@ def tune(
     trials: Annotated[int, typer.Option(help="The budget; trial 0 is the recipe as it stands.")] = 20,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped; more --trials lengthen a search.")] = False,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key of the recipe: --set steps=10")] = None,
+    device: Annotated[
+        str, typer.Option(help="Where it computes: auto (the GPU where there is one), cpu, cuda, cuda:1.")
+    ] = "auto",
 ) -> None:
     """Try a recipe with other values of a few settings, and keep the best."""
     from quickstudy.cli.progress import progress_bar
@@ -40,7 +43,8 @@ def tune(
         sys.stderr.write(f"trial {trial.number}  {_said(trial)}  {_values(trial)}  {best}  {done}\n")
 
     with progress_bar() as show:
-        found = run(Recipe.read(recipe, changes or []), out, trials=trials, resume=resume, progress=show, tell=tell)
+        whole = Recipe.read(recipe, changes or [])
+        found = run(whole, out, trials=trials, resume=resume, device=device, progress=show, tell=tell)
     typer.echo(_report(found, out))
 
 

@@ -16,6 +16,7 @@ from quickstudy.inner.diverged import learning
 from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.models.batch_norm import looks_across
+from quickstudy.models.device import device_of
 from quickstudy.models.encoder import Encoder, Memory
 from quickstudy.tasks.episodes import Episodes, fingerprint
 from quickstudy.tasks.names import readable
@@ -116,7 +117,9 @@ def _scores(
     """Scores by metric, one a task, and the seconds that learning one task takes."""
     scores: dict[str, list[float]] = {}
     seconds = 0.0
+    device = device_of(learner)
     for done, task in enumerate(tasks, start=1):
+        task = task.to(device)
         begun = time.perf_counter()
         with learning(getattr(learner, "model", learner), task.seed, done - 1):
             adapted = learner.adapt(task.support)

@@ -146,7 +146,7 @@ def _not_a_number(probe: Probe) -> Iterator[str]:
         return
     learner, phi = probe.learner, probe.phi()
     state = learner.rule.init(phi)
-    for k, batch in enumerate(batches := learner.inner_batches(probe.support)):
+    for k, batch in enumerate(batches := learner.inner_batches(probe.support, learner.inner_steps)):
         place = f"at step {k + 1} of {len(batches)}"
         leaves = {name: value.clone().requires_grad_() for name, value in phi.items()}
         value = probe.loss(leaves, batch)

@@ -154,7 +154,7 @@ def _first_order(learner: GradientLearner, task: Task, named: dict[str, torch.Te
 def _by_constants(learner: GradientLearner, phi: Parameters, support: Batch) -> list[Parameters]:
     """phi_1 to phi_K (phi_0 where there is no step), through the rule alone: each inner gradient is a constant."""
     state, phis = learner.rule.init(phi), []
-    for k, batch in enumerate(learner.inner_batches(support)):
+    for k, batch in enumerate(learner.inner_batches(support, learner.inner_steps)):
         leaves = {name: value.detach().requires_grad_() for name, value in phi.items()}
         values, weight = learner.inner_objective(leaves, batch, True)
         constants = torch.autograd.grad(values / weight, list(leaves.values()), allow_unused=True, materialize_grads=True)

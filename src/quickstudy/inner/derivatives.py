@@ -22,6 +22,10 @@ Tensors = list[torch.Tensor]
 class Derivatives(Protocol):
     """What the inner loop asks of a loss; eta is whatever it depends on beside phi."""
 
+    def value(self, phi: Parameters, batch: Batch) -> torch.Tensor:
+        """The mean loss, without a graph."""
+        ...
+
     def slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor] = ()) -> tuple[Any, Any, Parameters, Tensors]:
         """Value, sum of weights, gradient for phi and gradient for eta of the mean loss; no graph survives."""
         ...
@@ -47,6 +51,11 @@ class Autograd:
     objective: Objective
     model: nn.Module
     micro_batch: int | None = None
+
+    @torch.no_grad()
+    def value(self, phi: Parameters, batch: Batch) -> torch.Tensor:
+        """The mean loss, without a graph."""
+        return self.mean(phi, batch)
 
     def slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor] = ()):
         """Value, sum of weights, gradient for phi and gradient for eta of the mean loss; no graph survives."""

@@ -44,6 +44,7 @@ class GradientLearner(Learner):
         rule: the inner update rule: a name, `{"name": "adam", "betas": [0.9, 0.99]}`, or a function from the rate to a `Rule`.
         outer_lr: for the outer optimizer; an attribute.
         inner_steps: K.
+        adapt_steps: steps in `adapt`, where a new task is learned; None: K. Rates of their own end with the last one's.
         gradient: "exact" (second order) or "first_order" (each step's gradient counts as constant).
         keep_graph: False recomputes each step on the way back (memory of one step); True keeps the graph of all K
             steps (faster while it fits). The numbers are the same.
@@ -64,6 +65,7 @@ class GradientLearner(Learner):
         outer_lr: float = 0.001,
         *,
         inner_steps: int = 5,
+        adapt_steps: int | None = None,
         rule: str | Mapping[str, Any] | Callable[[Any], Rule] = "sgd",
         gradient: Gradient = "exact",
         keep_graph: bool = False,
@@ -74,12 +76,14 @@ class GradientLearner(Learner):
         super().__init__()
         if gradient not in ("exact", "first_order"):
             raise QuickstudyError(f"gradient={gradient!r} is not known; it is 'exact' or 'first_order'")
-        if inner_steps < 0:
-            raise QuickstudyError(f"inner_steps={inner_steps}: the number of inner steps cannot be negative")
+        for name, steps in (("inner_steps", inner_steps), ("adapt_steps", adapt_steps or 0)):
+            if steps < 0:
+                raise QuickstudyError(f"{name}={steps}: the number of inner steps cannot be negative")
         if micro_batch is not None:
             refuse_parts(model, micro_batch)
         self.model, self.outer_lr = model, outer_lr
-        self.inner_steps, self.gradient, self.keep_graph, self.micro_batch = inner_steps, gradient, keep_graph, micro_batch
+        self.inner_steps, self.adapt_steps = inner_steps, adapt_steps
+        self.gradient, self.keep_graph, self.micro_batch = gradient, keep_graph, micro_batch
         self.loss: Loss = loss or default_loss
         self.names = self.resolve(space)
         self._function = Functional(model)
@@ -111,9 +115,9 @@ class GradientLearner(Learner):
         body = {name: value for name, value in phi.items() if name not in HEAD}
         return F.linear(self._function(body, inputs), phi[HEAD[0]], phi[HEAD[1]])
 
-    def inner_batches(self, support: Batch) -> Sequence[Batch]:
-        """What each of the K steps learns from."""
-        return [support] * self.inner_steps
+    def inner_batches(self, support: Batch, steps: int) -> Sequence[Batch]:
+        """What each of so many steps learns from."""
+        return [support] * steps
 
     def forward(self, tasks: Sequence[Task]) -> torch.Tensor:
         """The mean query loss over tasks after learning each; carries the gradient it has already computed."""
@@ -140,7 +144,7 @@ class GradientLearner(Learner):
         with seeded(task.support.seed, self.model):
             with torch.set_grad_enabled(bool(learned)):
                 phi_0 = self.start(support)
-            batches = self.inner_batches(support)
+            batches = self.inner_batches(support, self.inner_steps)
             if learned:
                 return self.differentiate(self._inner, self._outer, phi_0, batches, query, learned)
             weights = self.step_weights()
@@ -220,11 +224,12 @@ class GradientLearner(Learner):
         """Learns one task by K inner steps."""
         self._check()
         (support,), classes = self.numbered(support)
+        steps = self.inner_steps if self.adapt_steps is None else self.adapt_steps
         with seeded(support.seed, self.model), learning(self.model, support.seed):
             with torch.no_grad():
                 phi = self.start(support)
-            phi = self._loop.learn(phi, self.inner_batches(support)).phi
-            check_learned(list(phi.values()), self.inner_steps)
+            phi = self._loop.learn(phi, self.inner_batches(support, steps)).phi
+            check_learned(list(phi.values()), steps)
         return self._adapted(phi, support, classes)
 
     def _check(self) -> None:

@@ -105,7 +105,7 @@ class IMAML(GradientLearner):
         with seeded(task.support.seed, self.model):
             with torch.set_grad_enabled(bool(learned)):
                 phi_0 = self.start(support)
-            phi = self._loop.learn(phi_0, self.inner_batches(support)).phi
+            phi = self._loop.learn(phi_0, self.inner_batches(support, self.inner_steps)).phi
             if not learned:
                 with torch.no_grad():
                     return self._outer.mean(phi, query), []

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.learners.gradient import GradientLearner
-from quickstudy.models.functional import seeded
+from quickstudy.inner.derivatives import Derivatives
+from quickstudy.inner.loop import InnerLoop
+from quickstudy.learners.gradient import GradientLearner, Learned
+from quickstudy.models.functional import Parameters
 from quickstudy.tasks.batch import Batch
-from quickstudy.tasks.task import Task
 
 
 class Reptile(GradientLearner):
@@ -40,20 +41,21 @@ class Reptile(GradientLearner):
             )
         self.inner_batch = inner_batch
 
-    def inner_batches(self, support: Batch) -> Sequence[Batch]:
+    def inner_batches(self, support: Batch, steps: int) -> Sequence[Batch]:
         """The minibatch of each inner step, drawn from the support's seed."""
-        return support.minibatches(self.inner_steps, self.inner_batch)
+        return support.minibatches(steps, self.inner_batch)
 
-    def learn(self, task: Task, learned: Sequence[torch.Tensor]):
+    def differentiate(
+        self,
+        inner: Derivatives,
+        outer: Derivatives,
+        phi_0: Parameters,
+        batches: Sequence[Batch],
+        query: Batch,
+        learned: Sequence[torch.Tensor],
+    ) -> Learned:
         """The query loss after adapting, and the direction phi_0 - phi_K as the gradient."""
-        (support, query), _ = self.numbered(task.support, task.query)
-        with seeded(task.seed, self.model):
-            with torch.set_grad_enabled(bool(learned)):
-                phi_0 = self.start(support)
-            phi = self._loop.learn(phi_0, self.inner_batches(support)).phi
-            with torch.no_grad():
-                value = self._outer.mean(phi, query)
-        if not learned:
-            return value, []
+        phi = InnerLoop(inner, self.rule, self.model).learn(phi_0, batches).phi
         direction = {name: (start - phi[name]).detach() for name, start in phi_0.items()}
-        return value, self._collect(learned, [torch.zeros_like(p) for p in learned], phi_0, direction, [], [])
+        nothing = [torch.zeros_like(p) for p in learned]
+        return outer.value(phi, query), self._collect(learned, nothing, phi_0, direction, [], [])

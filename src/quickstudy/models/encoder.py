@@ -16,6 +16,8 @@ Memory = dict[str, torch.Tensor]
 """Embeddings by input (a sentence, or the reference of an image), `(dim,)` each."""
 CHUNK = 16
 """Inputs in one call of the network: small, so that sorting sentences by length leaves little padding."""
+WIDER = 16
+"""So many times more on a GPU, which a small call leaves idle."""
 
 
 class Encoder(nn.Module):
@@ -33,7 +35,8 @@ class Encoder(nn.Module):
 
     reads: Literal["sentence", "image"] = "sentence"
     """What an input is. An encoder of images has nothing to say of a class by its name."""
-    chunk = CHUNK
+    on_cpu = CHUNK
+    """Inputs in one call of the network on a processor."""
     _half_pays: bool | None = None
 
     def __init__(self, module: nn.Module, dim: int, *, normalize: bool = False, spec: dict[str, Any] | None = None):
@@ -50,6 +53,11 @@ class Encoder(nn.Module):
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.module.parameters()).device
+
+    @property
+    def chunk(self) -> int:
+        """Inputs in one call of the network."""
+        return self.on_cpu * (1 if self.device.type == "cpu" else WIDER)
 
     def length(self, each: str) -> int:
         """How much there is to read of an input; those of like length go through together."""

@@ -53,7 +53,7 @@ class ImageEncoder(Encoder):
         self.pictures = pictures
         self.register_buffer("mean", torch.tensor(mean).reshape(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).reshape(-1, 1, 1), persistent=False)
-        self.chunk = max(CHUNK, _PIXELS // (pictures.channels * pictures.size**2))
+        self.on_cpu = max(CHUNK, _PIXELS // (pictures.channels * pictures.size**2))
         self._cls = any("cls_token" in name for name, _ in module.named_parameters())
         self.dim = self._dimension()
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.models.encoder import CHUNK, Encoder
+from quickstudy.models.encoder import Encoder
 from quickstudy.models.frozen_layers import TOLERANCE, FrozenLayers, Lowered
 
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len", "last"]
@@ -62,7 +62,9 @@ class SentenceEncoder(Encoder):
             return torch.empty(0, self.dim, device=self.device)
         lengths = list(map(len, sentences.rows)) if isinstance(sentences, Lowered) else list(map(self.length, sentences))
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
-        parts = [self.pooled(*self.called(_taken(sentences, order[at : at + CHUNK]))) for at in range(0, len(order), CHUNK)]
+        parts = [
+            self.pooled(*self.called(_taken(sentences, order[at : at + self.chunk]))) for at in range(0, len(order), self.chunk)
+        ]
         place = torch.empty(len(order), dtype=torch.long, device=self.device)
         place[torch.tensor(order, device=self.device)] = torch.arange(len(order), device=self.device)
         return torch.cat(parts)[place]
@@ -78,8 +80,8 @@ class SentenceEncoder(Encoder):
         known = self._frozen.recall(depth)
         found = {sentence: known[sentence] for sentence in sentences if sentence in known}
         new = sorted(dict.fromkeys(s for s in sentences if s not in found), key=lambda s: len(self.tokenize(s)))
-        for at in range(0, len(new), CHUNK):
-            part = new[at : at + CHUNK]
+        for at in range(0, len(new), self.chunk):
+            part = new[at : at + self.chunk]
             tokens = self._padded([self.tokenize(sentence) for sentence in part])
             fresh = dict(zip(part, self._frozen.lower(tokens, depth), strict=True))
             if not known and not self._same(part, Lowered(list(fresh.values()), depth, self._frozen)):

@@ -10,6 +10,7 @@ from torch import nn
 
 from quickstudy.evaluation.evaluate import Progress
 from quickstudy.learners.base import Learner
+from quickstudy.models.device import device_of
 from quickstudy.tasks.names import is_word
 
 
@@ -45,6 +46,7 @@ def baselines_for(
         plain = build_model(whole, adapters=False)
     else:
         whole, plain = None, load(name)
+    plain = plain.to(device_of(learner))
     kinds = (Centroid, LogisticProbe, Ridge, NearestNeighbours, ZeroStep) if hasattr(plain, "dim") else (ZeroStep,)
     if hasattr(plain, "dim") and (reads_images(plain) or sum(map(is_word, labels)) < len(labels) / 2):
         kinds = kinds[:-1]
@@ -70,8 +72,9 @@ def _slow(recipe: Any, name: Any, plain: nn.Module, progress: Progress | None) -
     moving: dict[str, nn.Module] = {"LoRA": plain}
     if isinstance(plain, Encoder) and "name" in plain.spec:
         adapters = build_model(recipe) if recipe and recipe.model.lora else load(name, lora=8)
+        adapters = adapters.to(device_of(plain))
         moving = {"all": plain, "LoRA": adapters, "head": plain}
     slow: list[Learner] = [FineTune(model, **CHOSEN[moved]) for moved, model in moving.items()]
     if recipe and (recipe.model.lora or not isinstance(plain, Encoder)):
-        slow.append(train_joint(recipe, progress=progress))
+        slow.append(train_joint(recipe, device=device_of(plain), progress=progress))
     return slow

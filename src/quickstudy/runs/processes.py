@@ -71,11 +71,11 @@ class Processes:
             return
         there = parameters[0].new_tensor([p.grad is not None for p in parameters])
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        flat = torch.cat([there, *(gradient.detach().flatten() for gradient in gradients)])
+        flat = torch.cat([there, *(gradient.detach().flatten() for gradient in gradients)]).cpu()
         distributed.all_reduce(flat)
         there, *sums = flat.split([len(parameters), *(p.numel() for p in parameters)])
         for parameter, anywhere, summed in zip(parameters, there.tolist(), sums, strict=True):
-            parameter.grad = summed.view_as(parameter).to(parameter.dtype) if anywhere else None
+            parameter.grad = summed.view_as(parameter).to(parameter) if anywhere else None
 
     def first(self, work: Callable[[], Result]) -> Result:
         """Does the work in process 0 alone; all get its result, or its `QuickstudyError`."""

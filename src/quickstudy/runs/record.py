@@ -10,7 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from quickstudy.errors import QuickstudyError
+from quickstudy.models.device import name_of
 from quickstudy.runs.atomic import write_atomically
 from quickstudy.runs.recipe import Recipe
 
@@ -57,7 +60,7 @@ class RunFolder:
         if there:
             self._same(recipe)
 
-    def begin(self, recipe: Recipe, step: int) -> None:
+    def begin(self, recipe: Recipe, step: int, device: torch.device) -> None:
         """Makes the folder ready to go on after a step: what the metrics hold of later ones is cut off.
 
         Raises:
@@ -70,7 +73,7 @@ class RunFolder:
             write_atomically(self.metrics, b"".join(_lines_until(self.metrics, step)))
         except OSError as error:
             raise QuickstudyError(f"{self.path} cannot be written to ({error.strerror or error}); give another --out") from error
-        self.log(f"from step {step}")
+        self.log(f"from step {step}, on {name_of(device)}")
 
     def metric(self, values: Mapping[str, Any]) -> None:
         """Adds a line to the metrics."""

@@ -15,6 +15,7 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.evaluate import LOWER_IS_BETTER, evaluate
 from quickstudy.inner.diverged import Diverged
 from quickstudy.learners.base import Learner
+from quickstudy.models.device import chosen
 from quickstudy.runs import checkpoint, strength
 from quickstudy.runs.build import build_learner, train_episodes, validation_episodes
 from quickstudy.runs.outer import NotFinite, OuterLoop
@@ -31,12 +32,19 @@ Progress = Callable[[int, int, dict[str, Any]], None]
 
 
 def train(
-    recipe: Recipe, out: str | Path, *, resume: bool = False, progress: Progress | None = None, processes: Processes | None = None
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
+    processes: Processes | None = None,
 ) -> dict[str, Any]:
     """Meta-trains a learner and leaves a run folder.
 
     Each step depends on the recipe, its number and the state before it alone, so a run that was killed ends, once
-    resumed, with the same bytes in `learner/`, `checkpoint/` and `metrics.jsonl` as one that never was.
+    resumed, with the same bytes in `learner/`, `checkpoint/` and `metrics.jsonl` as one that never was (on a processor; a GPU
+    adds up in an order of its own).
 
     A step whose loss or gradient is not finite is skipped: nothing moves, `metrics.jsonl` counts it, `log.txt` says which task
     and which inner step. After ten in a row the run stops, with its state saved; --resume goes on with the next tasks.
@@ -45,6 +53,7 @@ def train(
         recipe: decides everything; a Python file that it names as learner is executed.
         out: the run folder; must be absent or empty, except to resume.
         resume: goes on from the last checkpoint, starts where there is none, and does nothing on a finished run.
+        device: where it computes: auto (the GPU where there is one), cpu, cuda, cuda:1.
         processes: those that share each step's tasks; by default those that torchrun started.
 
     Returns:
@@ -65,7 +74,8 @@ def train(
             return _summary(recipe, kept[1])
         if recipe.strength:
             strength.check(recipe)
-        learner, episodes, validation = build_learner(recipe), train_episodes(recipe), validation_episodes(recipe)
+        place = chosen(device)
+        learner, episodes, validation = build_learner(recipe).to(place), train_episodes(recipe), validation_episodes(recipe)
         if recipe.strength:
             strength.check_learner(recipe, learner)
         run = _Run(recipe, folder, learner, validation, OuterLoop(learner, recipe, together), together)
@@ -73,7 +83,7 @@ def train(
             run.restore(*kept)
         elif validation:  # shows that model and tasks fit each other before anything is written
             together.first(lambda: evaluate(learner.eval(), validation[:1]))
-        together.first(lambda: folder.begin(recipe, run.step))
+        together.first(lambda: folder.begin(recipe, run.step, place))
         with noted() as caught:
             return run.go(episodes, caught, progress)
 

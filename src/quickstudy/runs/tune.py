@@ -36,6 +36,7 @@ def tune(
     *,
     trials: int = 20,
     resume: bool = False,
+    device: str = "auto",
     progress: Progress | None = None,
     tell: Tell | None = None,
 ) -> Found:
@@ -50,6 +51,7 @@ def tune(
         out: the folder: `search.yaml` (the recipe), `trials.jsonl` (a line a trial), `trials/000` (runs), `best.yaml`.
         trials: the budget, those of earlier sessions included.
         resume: goes on with the search in this folder, starts where there is none.
+        device: where it computes, as for `train`.
         progress: told of steps within a trial, and of trials.
         tell: told of each trial.
 
@@ -61,7 +63,7 @@ def tune(
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise QuickstudyError("a search runs in one process: start it without torchrun")
     need_optuna()
-    search = _Search(recipe, space_of(recipe), out, progress)
+    search = _Search(recipe, space_of(recipe), out, device, progress)
     if recipe.validation is None:
         raise recipe.problem("trials are compared by their validation score, and validation is null", ("validation",))
     found = Found(search.check(resume=resume))
@@ -93,6 +95,7 @@ class _Search:
     recipe: Recipe
     space: dict[str, Any]
     out: Path
+    device: str
     progress: Progress | None
 
     def check(self, *, resume: bool) -> list[Trial]:
@@ -134,6 +137,7 @@ class _Search:
                 changed(self.recipe, settings) if number else self.recipe,
                 folder,
                 resume=True,
+                device=self.device,
                 progress=lambda step, steps, _: self.progress("steps of this trial", step, steps) if self.progress else None,
                 processes=Processes(),
             )

@@ -37,6 +37,7 @@ class Pictures:
             raise QuickstudyError(f"filter={filter!r} is not known; it is {', '.join(Filter.__args__)}")
         self.size, self.channels, self.filter, self.budget = size, channels, filter, budget
         self._kept: dict[Place, np.ndarray] = {}
+        self._known: dict[str, np.ndarray] = {}  # the same memory by reference, turned, since parsing costs more than looking up
         self._bytes = 0
 
     def __call__(self, references: Sequence[str]) -> torch.Tensor:
@@ -61,13 +62,17 @@ class Pictures:
         """`(channels, size, size)`, uint8."""
         if not isinstance(reference, str):
             raise QuickstudyError(f"an image is named by a path, not by a value of type {type(reference).__name__}")
-        place = Place.parse(reference)
+        if reference not in self._known:
+            self._known[reference] = self._turned(Place.parse(reference))
+        return self._known[reference]
+
+    def _turned(self, place: Place) -> np.ndarray:
         flat = Place(place.path, place.row)  # turning is cheap, so what is kept serves all four
         image = self._kept.get(flat)
         if image is None:
             image = self._decoded(flat)
             if self._bytes + image.nbytes > self.budget:
-                self._kept, self._bytes = {}, 0
+                self._kept, self._known, self._bytes = {}, {}, 0
             self._kept[flat] = image
             self._bytes += image.nbytes
         return np.rot90(image, place.turn // 90, axes=(1, 2)) if place.turn else image

@@ -70,6 +70,10 @@ class Net:
     def __init__(self, parts: Sequence[Part], own: Parameters, loss: Loss):
         self.parts, self.own, self.loss = parts, own, loss
 
+    def value(self, phi: Parameters, batch: Batch) -> torch.Tensor:
+        """The sum over tasks of their mean losses."""
+        return torch.stack([self._value(part, examples) for part, examples in _chunks(batch, phi)]).sum()
+
     def slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor] = ()):
         """The sum over tasks of their mean losses, 1, its gradient for phi `(tasks, ...)` and for eta."""
         found = [self._slope(part, examples, eta) for part, examples in _chunks(batch, phi)]
@@ -80,6 +84,10 @@ class Net:
         """dz/dphi and dz/deta of z = <dL/dphi, vector>: the tangent of the gradient along the vector."""
         found = [self._tangent(part, along, examples, eta) for part, along, examples in _chunks(batch, phi, vector)]
         return _joined([tangents for tangents, _ in found]), _added([tangents for _, tangents in found])
+
+    @torch.no_grad()
+    def _value(self, phi: Parameters, batch: Batch) -> torch.Tensor:
+        return self._judged(self._forward(self._values(phi, batch), batch)[0], batch.targets)[0]
 
     @torch.no_grad()
     def _slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor]):
@@ -153,9 +161,9 @@ class Net:
 
 
 def _chunks(batch: Batch, *values: Parameters) -> Iterator[tuple[Any, ...]]:
-    """Some tasks at a time: so many that a convolution has images enough, so few that its values stay in the cache."""
+    """Some tasks at a time: so many that a convolution has images enough, so few that its values stay in a processor's cache."""
     tasks = len(batch.inputs)
-    size = max(1, IMAGES // batch.inputs.shape[1]) if batch.inputs.ndim == 5 else tasks
+    size = max(1, IMAGES // batch.inputs.shape[1]) if batch.inputs.ndim == 5 and not batch.inputs.is_cuda else tasks
     for at in range(0, tasks, size):
         some = slice(at, at + size)
         part = batch.map(lambda leaf, some=some: leaf[some])

@@ -50,9 +50,9 @@ class FineTune(GradientLearner):
         """Nothing is meta-learned."""
         return iter(())
 
-    def inner_batches(self, support: Batch) -> Sequence[Batch]:
+    def inner_batches(self, support: Batch, steps: int) -> Sequence[Batch]:
         """The minibatch of each step."""
-        return support.minibatches(self.inner_steps, self.batch)
+        return support.minibatches(steps, self.batch)
 
 
 class _LookedUp(Functional):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from quickstudy.inner.derivatives import Autograd
-from quickstudy.models.encoder import CHUNK
 from quickstudy.models.functional import Parameters
 from quickstudy.models.heads import HEAD
 from quickstudy.models.mixed_lora import MixedLoRA
@@ -29,7 +28,7 @@ class StackedAdapters:
     def __init__(self, learner: GradientLearner):
         self.encoder, self.loss = learner.model, learner.loss
         self.mixed = MixedLoRA(learner.model)  # type: ignore[arg-type]
-        self.derivatives = Autograd(self.objective, learner.model, learner.micro_batch or CHUNK)
+        self.derivatives = Autograd(self.objective, learner.model, learner.micro_batch or self.mixed.encoder.chunk)
 
     @classmethod
     def of(cls, learner: GradientLearner) -> StackedAdapters | None:

@@ -18,7 +18,7 @@ from quickstudy.tasks.task import Task
 if TYPE_CHECKING:
     from quickstudy.learners.gradient import GradientLearner, Learned
 
-TASKS = 16
+TASKS = 32
 """At most so many side by side: a bound on memory."""
 
 
@@ -71,7 +71,7 @@ def together(learner: GradientLearner, tasks: Sequence[Task], learned: Sequence[
 def _learn(learner: GradientLearner, side: SideBySide, pairs: Sequence[Any], learned: Sequence[torch.Tensor]) -> Learned:
     phi_0 = side.started([learner.start(support) for support, _ in pairs])
     known: dict[tuple[int, ...], Batch] = {}  # most learners take every step on the same batch
-    steps = list(zip(*(learner.inner_batches(support) for support, _ in pairs), strict=True))
+    steps = list(zip(*(learner.inner_batches(support, learner.inner_steps) for support, _ in pairs), strict=True))
     places = [tuple(map(id, step)) for step in steps]
     for place, step in zip(places, steps, strict=True):
         if place not in known:

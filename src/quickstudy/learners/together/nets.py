@@ -11,6 +11,7 @@ from torch import nn
 from quickstudy.inner.layerwise.layers import Linear
 from quickstudy.inner.layerwise.layout import filters_in_layout
 from quickstudy.inner.layerwise.net import Net, Part, parts_of, reads
+from quickstudy.models.device import device_of
 from quickstudy.models.functional import Parameters
 from quickstudy.models.heads import HEAD
 from quickstudy.models.image_encoder import ImageEncoder
@@ -29,11 +30,11 @@ class StackedNets:
 
     @classmethod
     def of(cls, learner: GradientLearner) -> StackedNets | None:
-        """None of any other model, on an accelerator (measured on a CPU), and with graphs, parts of a batch or autocast."""
+        """None of any other model, and with graphs, parts of a batch or autocast."""
         own: Parameters = dict(learner.model.named_parameters())
-        if learner.keep_graph or learner.micro_batch is not None or any(p.device.type != "cpu" for p in own.values()):
+        if learner.keep_graph or learner.micro_batch is not None:
             return None
-        parts = None if torch.is_autocast_enabled("cpu") else _parts(learner.model)
+        parts = None if torch.is_autocast_enabled(device_of(learner.model).type) else _parts(learner.model)
         if not parts:
             return None
         if learner.makes_head:
@@ -64,7 +65,7 @@ class StackedNets:
     def stacked(self, batches: Sequence[Batch]) -> Batch:
         """`(tasks, examples, ...)`."""
         inputs = [self.model.pixels(b.inputs) if isinstance(self.model, ImageEncoder) else b.inputs for b in batches]
-        return Batch(torch.stack(inputs), torch.stack([as_tensor(batch.targets) for batch in batches]))
+        return Batch(torch.stack(inputs), torch.stack([as_tensor(b.targets) for b in batches]).to(inputs[0].device))
 
 
 def _parts(model: nn.Module) -> list[Part] | None:
