@@ -62,23 +62,25 @@ class Place:
         return path
 
 
-def unturned(place: Place) -> np.ndarray | Any:
+def unturned(place: Place, archives: dict[str, Archive]) -> np.ndarray | Any:
     """The image as it is stored, not turned: an array `(height, width)` or `(height, width, 3)` of uint8, or PIL's image, unread.
+
+    Args:
+        archives: those that were opened before, by path; another joins them.
 
     Raises:
         QuickstudyError: no such file or row, or a file that is no image.
     """
     from PIL import Image
 
-    path = place.file
-    if path.suffix.lower() == SUFFIX:
-        held = Archive.open(path)
+    if place.path.lower().endswith(SUFFIX):
+        held = _archive(place, archives)
         row = held.row(place.row)
         if held.images is not None:
             return held.scaled(row)
         data: Any = BytesIO(held.jpeg_of(row))
     else:
-        data = path
+        data = place.file
     try:
         return Image.open(data)
     except Exception as error:  # decoders fail in their own ways on what is broken
@@ -107,12 +109,18 @@ def contents(references: Sequence[str]) -> list[str]:
             except OSError as error:
                 raise QuickstudyError(unreadable(place, error)) from None
         else:
-            held = archives.get(place.path) or archives.setdefault(place.path, Archive.open(place.file))
+            held = _archive(place, archives)
             row = held.row(place.row)
             image = held.scaled(row) if held.images is not None else None
             data = held.jpeg_of(row) if image is None else repr(image.shape).encode() + image.tobytes()
         hashes.append(f"image {hashlib.blake2b(data, digest_size=16).hexdigest()} {place.turn}")
     return hashes
+
+
+def _archive(place: Place, archives: dict[str, Archive]) -> Archive:
+    if place.path not in archives:
+        archives[place.path] = Archive.open(place.file)
+    return archives[place.path]
 
 
 def _listed() -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.tasks.image_archives import Archive
 from quickstudy.tasks.image_files import Place, unreadable, unturned
 
 Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -38,6 +39,7 @@ class Pictures:
         self.size, self.channels, self.filter, self.budget = size, channels, filter, budget
         self._kept: dict[Place, np.ndarray] = {}
         self._known: dict[str, np.ndarray] = {}  # the same memory by reference, turned, since parsing costs more than looking up
+        self._archives: dict[str, Archive] = {}
         self._bytes = 0
 
     def __call__(self, references: Sequence[str]) -> torch.Tensor:
@@ -78,7 +80,7 @@ class Pictures:
         return np.rot90(image, place.turn // 90, axes=(1, 2)) if place.turn else image
 
     def _decoded(self, place: Place) -> np.ndarray:
-        stored = unturned(place)
+        stored = unturned(place, self._archives)
         if isinstance(stored, np.ndarray) and stored.shape == (self.size, self.size) and self.channels == 1:
             return stored[None]
         try:
