@@ -1,6 +1,7 @@
 """Exact second-order MAML beside its peers: processor seconds of one outer step, interleaved, and the error of its gradient.
 
 python benchmarks/engine.py omniglot|banking77 [ROUNDS]     (5 rounds; `pip install higher torchopt` for these two; one thread)
+python benchmarks/engine.py gpu [ROUNDS]     (omniglot on a GPU, by the clock)
 python benchmarks/engine.py memory create_graph|kept|recomputing K     (the growth of the peak in MiB, 2 tasks of banking77)
 
 omniglot: conv4-64 with strides and batch statistics, 32 tasks, 5-way 1-shot, 75 queries, K = 1 and 5.
@@ -24,7 +25,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
 
-from quickstudy import MAML, Episodes, Task, models
+from quickstudy import MAML, Batch, Episodes, Task, models
 from quickstudy.models.conv import conv4
 from quickstudy.tasks.named import named
 from quickstudy.tasks.pictures import Pictures
@@ -97,6 +98,28 @@ def torchopt(model: nn.Module, tasks: list[Task], steps: int, lr: float) -> list
     return mean(map(one, tasks))
 
 
+def vmapped(model: nn.Module, tasks: list[Task], steps: int, lr: float, chunk: int = 4) -> list[torch.Tensor]:
+    """`torch.func`: the loss after learning as a function of one task, differentiated, for `chunk` tasks at once."""
+    own = {name: p.detach() for name, p in model.named_parameters()}
+
+    def loss(phi, inputs, targets):
+        return F.cross_entropy(functional_call(model, phi, (inputs,)), targets)
+
+    def learned(phi, support, support_targets, query, query_targets):
+        for _ in range(steps):
+            slopes = torch.func.grad(loss)(phi, support, support_targets)
+            phi = {name: p - lr * slopes[name] for name, p in phi.items()}
+        return loss(phi, query, query_targets)
+
+    each = [torch.stack(part) for part in zip(*((*_pair(t.support), *_pair(t.query)) for t in tasks), strict=True)]
+    several = torch.func.vmap(torch.func.grad(learned), in_dims=(None, 0, 0, 0, 0), chunk_size=chunk)(own, *each)
+    return [value.mean(0) for value in several.values()]
+
+
+def _pair(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    return batch.inputs, batch.targets
+
+
 def ours(model: nn.Module, tasks: list[Task], steps: int, lr: float, **settings) -> list[torch.Tensor]:
     learner = MAML(model, lr, inner_steps=steps, **settings)
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -125,12 +148,33 @@ def on_omniglot(rounds: int) -> None:
     tasks = omniglot()
     for inner in (1, 5):
         # torchopt moves the module's own parameters, so that each has a module of its own
-        made: dict[str, Callable] = {"create_graph": loop, "quickstudy": ours}
+        made: dict[str, Callable] = {"create_graph": loop, "vmap": vmapped, "quickstudy": ours}
         made |= {each.__name__: each for each in (higher, torchopt) if importlib.util.find_spec(each.__name__)}
         steps = {name: partial(each, conv4(64, ways=5), tasks, inner, 0.4) for name, each in made.items()}
         found = timed(steps, rounds)
         ratio = found["quickstudy"] / min(value for name, value in found.items() if name != "quickstudy")
         print(json.dumps({"omniglot": "float32, 32 tasks", "K": inner, **found, "to the fastest": round(ratio, 2)}), flush=True)
+
+
+def on_gpu(rounds: int) -> None:
+    """Seconds by the clock and GiB at the peak; convolutions in full single precision."""
+    torch.backends.cudnn.allow_tf32 = False
+    print(json.dumps({"gpu": torch.cuda.get_device_name(), "torch": torch.__version__}), flush=True)
+    tasks = [task.to("cuda") for task in omniglot()]
+    made = {"create_graph": loop, "vmap": partial(vmapped, chunk=32), "quickstudy": ours}
+    for inner in (1, 5, 20):
+        row: dict[str, object] = {"omniglot": "float32, 32 tasks", "K": inner}
+        for name, each in made.items():
+            model, seconds = conv4(64, ways=5).cuda(), []
+            torch.cuda.reset_peak_memory_stats()
+            for _ in range(rounds + 1):
+                begun = time.perf_counter()
+                each(model, tasks, inner, 0.4)
+                torch.cuda.synchronize()
+                seconds.append(time.perf_counter() - begun)
+            row |= {name: round(float(np.median(seconds[1:])), 4)}
+            row |= {f"{name}, GiB": round(torch.cuda.max_memory_allocated() / 2**30, 2)}
+        print(json.dumps(row), flush=True)
 
 
 class Padded(nn.Module):
@@ -191,4 +235,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "memory":
         memory(sys.argv[2], int(sys.argv[3]))
         sys.exit()
-    {"omniglot": on_omniglot, "banking77": on_banking77}[sys.argv[1]](int(sys.argv[2]) if len(sys.argv) > 2 else 5)
+    {"omniglot": on_omniglot, "banking77": on_banking77, "gpu": on_gpu}[sys.argv[1]](int(sys.argv[2]) if len(sys.argv) > 2 else 5)
