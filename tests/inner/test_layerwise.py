@@ -10,8 +10,10 @@ from torch.func import functional_call
 from torch.testing import assert_close
 
 from quickstudy import ANIL, MAML, Batch, QuickstudyError, Task
+from quickstudy.inner.layerwise import convolution
 from quickstudy.inner.layerwise import net as layerwise
-from quickstudy.inner.layerwise.net import Net, parts_of
+from quickstudy.inner.layerwise.net import Net
+from quickstudy.inner.layerwise.parts import parts_of
 from quickstudy.inner.losses import default_loss
 from quickstudy.inner.rules import ClipNorm, Rates
 from quickstudy.learners.boil import BOIL
@@ -64,10 +66,12 @@ def tasks(shots: int = 2, queries: int = 3) -> list[Task]:
     return [Task(batch(shots, seed), batch(queries, seed + 100), seed=seed) for seed in range(TASKS)]
 
 
-@pytest.mark.parametrize("images", [8, 80])
+@pytest.mark.parametrize(("images", "rows"), [(8, 0), (8, 1000), (80, 1000)])
+@pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("name", NETS)
-def test_slopes_and_products_are_those_of_autograd(name, images, monkeypatch):
+def test_slopes_and_products_are_those_of_autograd(name, keep, images, rows, monkeypatch):
     monkeypatch.setattr(layerwise, "IMAGES", images)  # one task at a time, and all together
+    monkeypatch.setattr(convolution, "ROWS", rows)  # torch's own convolution for it, and products
     model = make(name)
     own = dict(model.named_parameters())
     eta = [own.pop(next(iter(own)))]
@@ -80,8 +84,9 @@ def test_slopes_and_products_are_those_of_autograd(name, images, monkeypatch):
     parts = parts_of(model)
     assert parts is not None
     net = Net(parts, dict(model.named_parameters()), default_loss)
-    value, _, slope, of_eta = net.slope(phi, stacked, eta)
-    product, mixed = net.hessian_vector(stacked, phi, 1.0, vector, eta)
+    value, kept, slope, of_eta = net.slope(phi, stacked, eta, keep=keep)
+    assert (kept is not None) == keep
+    product, mixed = net.hessian_vector(stacked, phi, kept, vector, eta)
 
     values, slopes, products = [], [], []
     for t, support in enumerate(supports):
@@ -102,6 +107,7 @@ def test_slopes_and_products_are_those_of_autograd(name, images, monkeypatch):
 
 LEARNERS = {
     "MAML": lambda model: MAML(model, 0.2, inner_steps=3),
+    "graph kept": lambda model: MAML(model, 0.2, inner_steps=3, keep_graph=True),
     "first order": lambda model: MAML(model, 0.2, inner_steps=2, gradient="first_order"),
     "no steps": lambda model: MAML(model, 0.2, inner_steps=0),
     "ANIL": lambda model: ANIL(model, 0.5, inner_steps=2),
@@ -150,7 +156,6 @@ def running() -> nn.Module:
 @pytest.mark.parametrize(
     "learner",
     [
-        lambda: MAML(make("strided"), 0.1, keep_graph=True),
         lambda: MAML(make("perceptron"), 0.1, micro_batch=2),
         lambda: MAML(make("strided"), 0.1, loss=lambda output, targets: F.cross_entropy(output, targets, reduction="none")),
         lambda: MAML(make("strided"), 0.1, rule=lambda lr: ClipNorm(MAML(make("strided"), lr).rule, 1.0)),

@@ -26,14 +26,20 @@ class Derivatives(Protocol):
         """The mean loss, without a graph."""
         ...
 
-    def slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor] = ()) -> tuple[Any, Any, Parameters, Tensors]:
-        """Value, sum of weights, gradient for phi and gradient for eta of the mean loss; no graph survives."""
+    def slope(
+        self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor] = (), keep: bool = False
+    ) -> tuple[Any, Any, Parameters, Tensors]:
+        """Value, what `hessian_vector` asks for again, gradient for phi and gradient for eta of the mean loss; no graph survives.
+
+        Args:
+            keep: whether that may take memory to save time.
+        """
         ...
 
     def hessian_vector(
-        self, batch: Batch, phi: Parameters, weight: Any, vector: Parameters, eta: Sequence[torch.Tensor]
+        self, batch: Batch, phi: Parameters, kept: Any, vector: Parameters, eta: Sequence[torch.Tensor]
     ) -> tuple[Parameters, Tensors]:
-        """dz/dphi and dz/deta of z = <dL/dphi, vector>, with L the mean loss of a batch whose weights sum to `weight`."""
+        """dz/dphi and dz/deta of z = <dL/dphi, vector>, with L the mean loss; `kept` is used up."""
         ...
 
 
@@ -57,8 +63,8 @@ class Autograd:
         """The mean loss, without a graph."""
         return self.mean(phi, batch)
 
-    def slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor] = ()):
-        """Value, sum of weights, gradient for phi and gradient for eta of the mean loss; no graph survives."""
+    def slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor] = (), keep: bool = False):
+        """Value, sum of weights (all that is ever kept), gradient for phi and gradient for eta of the mean loss; no graph survives."""
         with torch.enable_grad():
             phi = leaves(phi)
             wanted = [*phi.values(), *eta]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,13 +21,13 @@ Judge = Callable[[int, Parameters], tuple[Parameters, Sequence[torch.Tensor]] | 
 
 @dataclass(frozen=True)
 class Step:
-    """What is kept of one inner step: enough to repeat it. No graph."""
+    """What is kept of one inner step: enough to repeat it, or `kept` so that nothing need be. No graph."""
 
     batch: Batch
     phi: Parameters
     state: State
     gradient: Parameters
-    weight: torch.Tensor | float
+    kept: Any
     random: Tensors
 
 
@@ -53,16 +54,20 @@ class InnerLoop:
     rule: Rule
     model: nn.Module
 
-    def learn(self, phi: Parameters, batches: Sequence[Batch], *, record: bool = False) -> Path:
-        """phi_K after one step on each of `batches`, without a graph; with `record`, the steps to go back over."""
+    def learn(self, phi: Parameters, batches: Sequence[Batch], *, record: bool = False, keep: int = 0) -> Path:
+        """phi_K after one step on each of `batches`, without a graph; with `record`, the steps to go back over.
+
+        Args:
+            keep: so many steps, the last ones, keep what they computed, where the derivatives can.
+        """
         path = Path({name: value.detach() for name, value in phi.items()}, {})
         path.state = self.rule.init(path.phi)
         for k, batch in enumerate(batches):
             random = random_state(self.model) if record else []
-            value, weight, gradient, _ = self.derivatives.slope(path.phi, batch)
+            value, kept, gradient, _ = self.derivatives.slope(path.phi, batch, keep=k >= len(batches) - keep)
             check_loss(value, k, len(batches))
             if record:
-                path.steps.append(Step(batch, path.phi, path.state, gradient, weight, random))
+                path.steps.append(Step(batch, path.phi, path.state, gradient, kept, random))
             with torch.no_grad():
                 path.phi, path.state = self.rule.update(k, path.phi, path.state, gradient)
         return path
@@ -114,7 +119,7 @@ class InnerLoop:
             d_rates = plus(d_rates, more)
             if second_order:
                 replay(self.model, step.random)
-                d_phi, more = self.derivatives.hessian_vector(step.batch, step.phi, step.weight, a_gradient, eta)
+                d_phi, more = self.derivatives.hessian_vector(step.batch, step.phi, step.kept, a_gradient, eta)
                 adjoint = {name: value + d_phi[name] for name, value in adjoint.items()}
                 d_eta = plus(d_eta, more)
             if judge and k and (slopes := judge(k, step.phi)):

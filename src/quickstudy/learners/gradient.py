@@ -169,13 +169,13 @@ class GradientLearner(Learner):
             batches: what each step learns from.
         """
         weights, loop = self.step_weights(), InnerLoop(inner, self.rule, self.model)
-        if self.keep_graph:
-            assert isinstance(outer, Autograd)
+        if self.keep_graph and isinstance(outer, Autograd):
             with torch.enable_grad():
                 phis = loop.learn_with_graph(phi_0, batches, second_order=self.second_order)
                 value = _weighted(outer, weights, phis, query)
                 return value.detach(), _gradient(value, learned)
-        path = loop.learn(phi_0, batches, record=True)
+        keep = len(batches) if self.keep_graph else 1  # the last step's is gone before any other is computed
+        path = loop.learn(phi_0, batches, record=True, keep=keep if self.second_order else 0)
 
         def judged(weight: float, phi: Parameters) -> tuple[torch.Tensor, Parameters, list[torch.Tensor]]:
             value, _, slope, d_eta = outer.slope(phi, query, learned)

@@ -28,13 +28,16 @@ class Fixed:
         raise NotImplementedError
 
     def backward(self, kept, p, gy, first):
-        return None if first else self.back(kept, gy), {}
+        return None if first else self.back(kept, gy), None
+
+    def slopes(self, kept, p, pulled):
+        return {}
 
     def tangent(self, kept, p, dx, dp):
         return None if dx is None else self.along(kept, dx), None
 
-    def backward_tangent(self, kept, moved, p, dp, gy, dgy, first):
-        return (None, None, {}) if first else (self.back(kept, gy), self.back(kept, dgy), {})
+    def backward_tangent(self, kept, pulled, moved, p, dp, dgy, first):
+        return None if first else self.back(kept, dgy), {}
 
 
 class ReLU(Fixed):
@@ -78,23 +81,26 @@ class Mean(Fixed):
     """`nn.AdaptiveAvgPool2d(1)`: the mean over space."""
 
     def forward(self, x, p):
-        return x.mean((3, 4), keepdim=True), x.shape
+        return x.mean((2, 3), keepdim=True), x.shape
 
     def along(self, kept, dx):
-        return dx.mean((3, 4), keepdim=True)
+        return dx.mean((2, 3), keepdim=True)
 
     def back(self, kept, gy):
-        return in_layout((gy / (kept[3] * kept[4])).expand(kept))
+        return (gy / (kept[2] * kept[3])).expand(kept).contiguous()
 
 
 class Flatten(Fixed):
-    """`nn.Flatten`: from images to features; features stay as they are."""
+    """`nn.Flatten`: from images to features, in torch's order; features stay as they are."""
 
     def forward(self, x, p):
-        return x.flatten(2), x.shape
+        return self.along(x.shape, x), x.shape
 
     def along(self, kept, dx):
-        return dx.flatten(2)
+        return dx.permute(0, 1, 4, 2, 3).flatten(2) if len(kept) == 5 else dx
 
     def back(self, kept, gy):
-        return in_layout(gy.view(kept)) if len(kept) == 5 else gy
+        if len(kept) < 5:
+            return gy
+        tasks, examples, height, width, channels = kept
+        return in_layout(gy.reshape(tasks, examples, channels, height, width))

@@ -1,4 +1,4 @@
-"""Layers with parameters, for several tasks at once: each with its derivative, and the tangents of both.
+"""What a layer is to the net, and the layers with parameters that are not convolutions; for several tasks at once.
 
 A tangent is the derivative along one direction of the parameters. The tangent of a gradient is the Hessian times that
 direction: two sweeps through the net, and no graph.
@@ -11,23 +11,29 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from quickstudy.inner.layerwise.layout import images_of, merged, parted, rows
+from quickstudy.inner.layerwise.layout import rows
 
-aten = torch.ops.aten
 Tensor = torch.Tensor
 Values = dict[str, Tensor]
 """A layer's parameters, their gradients or their tangents, `(tasks, ...)`, as `weight` and `bias`."""
 
 
 class Layer(Protocol):
-    """One layer, as functions of values in `layout`. `kept` is what its forward pass leaves for the other three."""
+    """One layer, as functions of values in `layout`.
+
+    `kept` is what its forward pass leaves for the others, and `pulled` what its backward pass leaves.
+    """
 
     def forward(self, x: Tensor, p: Values) -> tuple[Tensor, Any]:
         """The output, and what is kept."""
         ...
 
-    def backward(self, kept: Any, p: Values, gy: Tensor, first: bool) -> tuple[Any, Values]:
-        """From dL/dy: dL/dx (None of the first layer: nobody asks about the images) and dL/dp."""
+    def backward(self, kept: Any, p: Values, gy: Tensor, first: bool) -> tuple[Any, Any]:
+        """From dL/dy: dL/dx (None of the first layer: nobody asks about the images), and what is kept of it."""
+        ...
+
+    def slopes(self, kept: Any, p: Values, pulled: Any) -> Values:
+        """dL/dp."""
         ...
 
     def tangent(self, kept: Any, p: Values, dx: Tensor | None, dp: Values) -> tuple[Any, Any]:
@@ -35,93 +41,75 @@ class Layer(Protocol):
         ...
 
     def backward_tangent(
-        self, kept: Any, moved: Any, p: Values, dp: Values, gy: Tensor, dgy: Tensor, first: bool
-    ) -> tuple[Any, Any, Values]:
-        """dL/dx, its tangent, and that of dL/dp."""
+        self, kept: Any, pulled: Any, moved: Any, p: Values, dp: Values, dgy: Tensor, first: bool
+    ) -> tuple[Any, Values]:
+        """The tangents of dL/dx and of dL/dp."""
         ...
 
 
-class Convolution:
-    """`nn.Conv2d`: bilinear, so every derivative is a convolution, an input gradient or a weight gradient."""
-
-    def __init__(self, module: nn.Conv2d):
-        self.stride, self.padding, self.dilation = list(module.stride), [int(p) for p in module.padding], list(module.dilation)
-
-    def forward(self, x, p):
-        return self._convolve(x, p["weight"], p.get("bias")), x
-
-    def backward(self, kept, p, gy, first):
-        gx, gw = self._pull(gy, kept, p["weight"], not first)
-        return gx, self._slopes(p, gw, gy)
-
-    def tangent(self, kept, p, dx, dp):
-        dy = self._convolve(kept, dp["weight"], dp.get("bias"))
-        return dy if dx is None else dy + self._convolve(dx, p["weight"], None), dx
-
-    def backward_tangent(self, kept, moved, p, dp, gy, dgy, first):
-        dgx, dgw = self._pull(dgy, kept, p["weight"], not first)
-        if first:
-            return None, None, self._slopes(p, dgw, dgy)
-        gx, _ = self._pull(gy, kept, p["weight"], weights=False)
-        also, more = self._pull(gy, kept if moved is None else moved, dp["weight"], weights=moved is not None)
-        return gx, dgx + also, self._slopes(p, dgw if moved is None else dgw + more, dgy)
-
-    def _convolve(self, x, weight, bias):
-        flat = weight.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        bias = bias if bias is None else bias.flatten()
-        return parted(torch.conv2d(merged(x), flat, bias, self.stride, self.padding, self.dilation, len(weight)), len(weight))
-
-    def _pull(self, gy, x, weight, inputs=True, weights=True) -> tuple[Any, Any]:
-        flat = weight.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        settings = (None, self.stride, self.padding, self.dilation, False, [0, 0], len(weight), [inputs, weights, False])
-        gx, gw, _ = aten.convolution_backward(merged(gy), merged(x), flat, *settings)
-        return parted(gx, len(weight)) if inputs else None, gw.reshape(weight.shape) if weights else None
-
-    @staticmethod
-    def _slopes(p, gw, gy):
-        return {"weight": gw, "bias": rows(gy).sum(0).view(p["bias"].shape)} if "bias" in p else {"weight": gw}
-
-
 class BatchNorm:
-    """`nn.BatchNorm2d` by the statistics of the batch: y = weight * n + bias, n = (x - mean) * r, r = (var + eps)^(-1/2)."""
+    """`nn.BatchNorm2d` by the statistics of the batch: y = bias + weight * r * c, c = x - mean, r = (mean(c^2) + eps)^(-1/2).
+
+    Every derivative is a sum of a few images, each times a number for its channel; these numbers are means over the rows.
+    """
 
     def __init__(self, module: nn.BatchNorm2d):
         self.eps = module.eps
 
     def forward(self, x, p):
-        settings = (_flat(p, "weight"), _flat(p, "bias"), None, None, True, 0.0, self.eps)
-        y, mean, r = torch.native_batch_norm(merged(x), *settings)
-        return parted(y, len(x)), (x, mean, r)
+        c = rows(x)
+        c = c - c.mean(1, keepdim=True)
+        r = (_mean(c, c) + self.eps).rsqrt()
+        weight, bias = self._affine(p, r, 1.0)
+        return torch.addcmul(bias, c, weight * r).view(x.shape), (c, r)
 
     def backward(self, kept, p, gy, first):
-        x, mean, r = kept
-        settings = (_flat(p, "weight"), None, None, mean, r, True, self.eps, [True, True, True])
-        gx, gw, gb = aten.native_batch_norm_backward(merged(gy), merged(x), *settings)
-        return parted(gx, len(x)), _shaped(p, weight=gw, bias=gb)
+        (c, r), g = kept, rows(gy)
+        total, along = g.mean(1, keepdim=True), _mean(g, c)
+        if first:
+            return None, (g, total, along)
+        scale = self._affine(p, r, 1.0)[0] * r  # gx = scale (g - total - c r^2 along)
+        return _sum(-scale * total, (g, scale), (c, -scale * r**2 * along)).view(gy.shape), (g, total, along)
+
+    def slopes(self, kept, p, pulled):
+        (c, r), (_, total, along) = kept, pulled
+        return self._named(p, r * along * c.shape[1], total * c.shape[1])
 
     def tangent(self, kept, p, dx, dp):
-        x, mean, r = kept
-        n = rows(x).sub(mean).mul_(r)
-        dx_rows = torch.zeros_like(n) if dx is None else rows(dx)
-        centred = dx_rows - dx_rows.mean(0)
-        dr = -(n * centred).mean(0) * r  # over r
-        dn = (centred * r).add_(n * dr)
-        dy = dn * _flat(p, "weight") if "weight" in p else dn.clone()
-        if "weight" in dp:
-            dy = dy.addcmul_(n, _flat(dp, "weight")).add_(_flat(dp, "bias"))
-        return images_of(dy, x.shape), (n, dn, dr)
+        c, r = kept
+        (weight, _), (dweight, dbias) = self._affine(p, r, 1.0), self._affine(dp, r, 0.0)
+        if dx is None:
+            return torch.addcmul(dbias, c, dweight * r), (None, 0.0, torch.zeros_like(r), dweight * r)
+        d = rows(dx)
+        mean, scale = d.mean(1, keepdim=True), weight * r
+        dr = -(r**3) * _mean(d, c)
+        dscale = dweight * r + weight * dr
+        return _sum(dbias - scale * mean, (d, scale), (c, dscale)).view(dx.shape), (d, mean, dr, dscale)
 
-    def backward_tangent(self, kept, moved, p, dp, gy, dgy, first):
-        (n, dn, dr), r, g, dg = moved, kept[2], rows(gy), rows(dgy)
-        along, dalong = (g * n).mean(0), (dg * n).add_(g * dn).mean(0)
-        total, dtotal = g.mean(0), dg.mean(0)
-        inner = (g - total).sub_(n * along)  # gx = weight * r * inner
-        dinner = (dg - dtotal).sub_(dn * along).sub_(n * dalong)
-        weight, dweight = (_flat(p, "weight"), _flat(dp, "weight")) if "weight" in p else (torch.ones_like(r), 0.0)
-        gx = inner * (weight * r)
-        dgx = dinner.mul_(weight * r).add_(inner.mul_((dweight + weight * dr) * r))
-        slopes = _shaped(p, weight=dalong * len(g), bias=dtotal * len(g))
-        return images_of(gx, gy.shape), images_of(dgx, gy.shape), slopes
+    def backward_tangent(self, kept, pulled, moved, p, dp, dgy, first):
+        (c, r), (g, total, along), (d, mean, dr, dscale) = kept, pulled, moved
+        dg = rows(dgy)
+        dtotal, dalong = dg.mean(1, keepdim=True), _mean(dg, c)
+        if d is not None:
+            dalong = dalong + _mean(g, d) - mean * total
+        slopes = self._named(p, (dr * along + r * dalong) * c.shape[1], dtotal * c.shape[1])
+        if first:
+            return None, slopes
+        scale, back, dback = self._affine(p, r, 1.0)[0] * r, r**2 * along, r**2 * dalong + 2 * r * dr * along
+        constant = scale * (back * mean - dtotal) - dscale * total
+        terms = [(dg, scale), (g, dscale), (c, -dscale * back - scale * dback)]
+        return _sum(constant, *terms, *([] if d is None else [(d, -scale * back)])).view(dgy.shape), slopes
+
+    @staticmethod
+    def _affine(p: Values, like: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+        """Weight and bias, or what stands for them in a norm without any: `(tasks, 1, channels)`."""
+        if "weight" in p:
+            return p["weight"].unsqueeze(1), p["bias"].unsqueeze(1)
+        return torch.full_like(like, weight), torch.zeros_like(like)
+
+    @staticmethod
+    def _named(p: Values, weight: Tensor, bias: Tensor) -> Values:
+        return {"weight": weight.squeeze(1), "bias": bias.squeeze(1)} if "weight" in p else {}
 
 
 class Linear:
@@ -135,7 +123,10 @@ class Linear:
         return y + p["bias"].unsqueeze(1) if "bias" in p else y, x
 
     def backward(self, kept, p, gy, first):
-        return None if first else gy @ p["weight"], self._slopes(p, gy.mT @ kept, gy)
+        return None if first else gy @ p["weight"], gy
+
+    def slopes(self, kept, p, pulled):
+        return self._named(p, pulled.mT @ kept, pulled)
 
     def tangent(self, kept, p, dx, dp):
         dy = kept @ dp["weight"].mT
@@ -143,21 +134,26 @@ class Linear:
             dy = dy + dx @ p["weight"].mT
         return dy + dp["bias"].unsqueeze(1) if "bias" in dp else dy, dx
 
-    def backward_tangent(self, kept, moved, p, dp, gy, dgy, first):
-        gw = dgy.mT @ kept
+    def backward_tangent(self, kept, pulled, moved, p, dp, dgy, first):
+        dgw = dgy.mT @ kept
         if moved is not None:
-            gw = gw + gy.mT @ moved
-        slopes = self._slopes(p, gw, dgy)
-        return (None, None, slopes) if first else (gy @ p["weight"], dgy @ p["weight"] + gy @ dp["weight"], slopes)
+            dgw = dgw + pulled.mT @ moved
+        return None if first else dgy @ p["weight"] + pulled @ dp["weight"], self._named(p, dgw, dgy)
 
     @staticmethod
-    def _slopes(p, gw, gy):
-        return {"weight": gw, "bias": gy.sum(1)} if "bias" in p else {"weight": gw}
+    def _named(p: Values, weight: Tensor, gy: Tensor) -> Values:
+        return {"weight": weight, "bias": gy.sum(1)} if "bias" in p else {"weight": weight}
 
 
-def _flat(p: Values, name: str) -> Tensor | None:
-    return p[name].flatten() if name in p else None
+def _mean(a: Tensor, b: Tensor) -> Tensor:
+    """The mean of the product over the rows."""
+    return (a * b).mean(1, keepdim=True)
 
 
-def _shaped(p: Values, **found: Tensor) -> Values:
-    return {name: value.view(p[name].shape) for name, value in found.items() if name in p}
+def _sum(constant: Tensor, *terms: tuple[Tensor, Tensor]) -> Tensor:
+    """constant + the sum of rows times numbers of their channels."""
+    (first, by), *more = terms
+    total = torch.addcmul(constant, first, by)
+    for each, by in more:
+        total.addcmul_(each, by)
+    return total

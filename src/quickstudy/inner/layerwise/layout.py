@@ -1,7 +1,7 @@
-"""How the values of several tasks lie in memory, so that tasks are the groups of one convolution in channels_last.
+"""How the values of several tasks lie in memory: tasks first, channels last, so that each layer is a product of matrices.
 
-Images are `(tasks, examples, channels, height, width)`, in memory `(examples, height, width, tasks, channels)`; features are
-`(tasks, examples, features)`.
+Images are `(tasks, examples, height, width, channels)`, their rows `(tasks, examples * height * width, channels)`; features
+are `(tasks, examples, features)`. Filters keep their shape `(tasks, outputs, inputs, height, width)`, the inputs last in memory.
 """
 
 from __future__ import annotations
@@ -12,47 +12,36 @@ Tensor = torch.Tensor
 
 
 def in_layout(images: Tensor) -> Tensor:
-    """The same images as the layers want them in memory."""
-    strides = _strides(images.shape)
-    if images.stride() == strides:
-        return images
-    # said outright: a dimension of one leaves strides open, and torch would go on in the other, slower layout
-    return images.permute(1, 3, 4, 0, 2).contiguous().as_strided(images.shape, strides)
+    """From `(tasks, examples, channels, height, width)`."""
+    return images.permute(0, 1, 3, 4, 2).contiguous()
 
 
-def filters_in_layout(weight: Tensor) -> Tensor:
-    """Filters `(tasks, outputs, inputs, height, width)`, the inputs last in memory; other parameters as they are."""
-    return weight.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3) if weight.ndim == 5 else weight
+def rows(images: Tensor) -> Tensor:
+    """`(tasks, examples * height * width, channels)`, the same memory."""
+    return images.flatten(1, 3)
 
 
 def merged(images: Tensor) -> Tensor:
-    """`(examples, tasks * channels, height, width)`, the same memory: one image of all tasks' channels."""
-    tasks, examples, channels, height, width = images.shape
-    along = tasks * channels
-    return in_layout(images).as_strided((examples, along, height, width), (height * width * along, 1, width * along, along))
+    """`(tasks * examples, channels, height, width)` in channels_last, the same memory: as torch's own functions take it."""
+    return images.flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def parted(images: Tensor, tasks: int) -> Tensor:
     """Back from `merged`."""
-    examples, along, height, width = images.shape
-    if images.stride() != (height * width * along, 1, width * along, along):
-        images = images.permute(0, 2, 3, 1).contiguous()
-    shape = torch.Size((tasks, examples, along // tasks, height, width))
-    return images.as_strided(shape, _strides(shape))
+    return images.permute(0, 2, 3, 1).contiguous().unflatten(0, (tasks, -1))
 
 
-def rows(images: Tensor) -> Tensor:
-    """`(examples * height * width, tasks * channels)`, the same memory."""
-    tasks, examples, channels, height, width = images.shape
-    return in_layout(images).as_strided((examples * height * width, tasks * channels), (tasks * channels, 1))
+def filters_in_layout(weight: Tensor) -> Tensor:
+    """Filters with the inputs last in memory; other parameters as they are."""
+    return weight.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3) if weight.ndim == 5 else weight
 
 
-def images_of(rows: Tensor, shape: torch.Size) -> Tensor:
-    """Back from `rows`."""
-    return rows.as_strided(shape, _strides(shape))
+def matrix(weight: Tensor) -> Tensor:
+    """Filters as `(tasks, outputs, height * width * inputs)`, the order of `windows`; the same memory if they are in layout."""
+    return weight.permute(0, 1, 3, 4, 2).flatten(2)
 
 
-def _strides(shape: torch.Size) -> tuple[int, ...]:
-    tasks, _, channels, height, width = shape
-    along = tasks * channels
-    return (channels, height * width * along, 1, width * along, along)
+def filters_of(matrix: Tensor, shape: torch.Size) -> Tensor:
+    """Back from `matrix`."""
+    tasks, outputs, inputs, height, width = shape
+    return matrix.view(tasks, outputs, height, width, inputs).permute(0, 1, 4, 2, 3)

@@ -2,60 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
-from quickstudy.inner.layerwise.fixed import Flatten, MaxPool, Mean, ReLU
-from quickstudy.inner.layerwise.layers import BatchNorm, Convolution, Layer, Linear, Values
+from quickstudy.inner.layerwise.layers import Layer, Values
 from quickstudy.inner.layerwise.layout import in_layout
+from quickstudy.inner.layerwise.parts import Part, key
 from quickstudy.inner.losses import Loss
-from quickstudy.models.batch_norm import looks_across
 from quickstudy.models.functional import Parameters
 from quickstudy.tasks.batch import Batch
 
-KINDS: dict[type[nn.Module], Any] = {
-    nn.AdaptiveAvgPool2d: Mean,
-    nn.BatchNorm2d: BatchNorm,
-    nn.Conv2d: Convolution,
-    nn.Flatten: Flatten,
-    nn.Linear: Linear,
-    nn.MaxPool2d: MaxPool,
-    nn.ReLU: ReLU,
-}
 IMAGES = 80
 """Images of all tasks together in one sweep through the net."""
-Part = tuple[str, Layer, list[str]]
-"""A layer's name in the model, the layer, and the names of its own parameters."""
-
-
-def parts_of(model: nn.Module) -> list[Part] | None:
-    """The layers of an `nn.Sequential` of nothing but the plain ones of `KINDS`; None of any other model."""
-    parts: list[Part] = []
-    for name, module in model.named_modules(remove_duplicate=False):
-        if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
-            return None
-        if type(module) is nn.Sequential:
-            continue
-        if type(module) not in KINDS or not _plain(module):
-            return None
-        parts.append((name, KINDS[type(module)](module), [each for each, _ in module.named_parameters()]))
-    shared = any(
-        len([*once]) < len([*every])
-        for once, every in (
-            (model.modules(), model.named_modules(remove_duplicate=False)),
-            (model.parameters(), model.named_parameters(remove_duplicate=False)),
-        )
-    )
-    return None if shared or not _fit([layer for _, layer, _ in parts]) else parts
-
-
-def reads(parts: Sequence[Part]) -> int:
-    """Dimensions of the input that the layers take: 4 of images, 2 of features."""
-    return 2 if isinstance(next(layer for _, layer, _ in parts if not isinstance(layer, ReLU)), Linear) else 4
+Tape = tuple[torch.Tensor, list[tuple[Any, Any]]]
+"""The output of some tasks, and what each layer keeps of its forward and its backward pass."""
 
 
 class Net:
@@ -74,71 +36,84 @@ class Net:
         """The sum over tasks of their mean losses."""
         return torch.stack([self._value(part, examples) for part, examples in _chunks(batch, phi)]).sum()
 
-    def slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor] = ()):
-        """The sum over tasks of their mean losses, 1, its gradient for phi `(tasks, ...)` and for eta."""
-        found = [self._slope(part, examples, eta) for part, examples in _chunks(batch, phi)]
-        value = torch.stack([value for value, _, _ in found]).sum()
-        return value, 1.0, _joined([slopes for _, slopes, _ in found]), _added([slopes for _, _, slopes in found])
+    def slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor] = (), keep: bool = False):
+        """The sum over tasks of their mean losses, tapes if they are to be kept, its gradient for phi `(tasks, ...)` and for eta."""
+        found = [self._slope(part, examples, eta, keep) for part, examples in _chunks(batch, phi)]
+        value = torch.stack([value for value, *_ in found]).sum()
+        tapes = [tape for _, tape, *_ in found] if keep else None
+        return value, tapes, _joined([slopes for *_, slopes, _ in found], phi), _added([slopes for *_, slopes in found])
 
-    def hessian_vector(self, batch: Batch, phi: Parameters, weight: float, vector: Parameters, eta: Sequence[torch.Tensor]):
-        """dz/dphi and dz/deta of z = <dL/dphi, vector>: the tangent of the gradient along the vector."""
-        found = [self._tangent(part, along, examples, eta) for part, along, examples in _chunks(batch, phi, vector)]
-        return _joined([tangents for tangents, _ in found]), _added([tangents for _, tangents in found])
+    def hessian_vector(
+        self, batch: Batch, phi: Parameters, kept: list[Tape] | None, vector: Parameters, eta: Sequence[torch.Tensor]
+    ):
+        """dz/dphi and dz/deta of z = <dL/dphi, vector>: the tangent of the gradient along the vector. Tapes are used up."""
+        found = [
+            self._tangent(part, along, examples, eta, kept.pop(0) if kept else None)
+            for part, along, examples in _chunks(batch, phi, vector)
+        ]
+        return _joined([tangents for tangents, _ in found], phi), _added([tangents for _, tangents in found])
 
     @torch.no_grad()
     def _value(self, phi: Parameters, batch: Batch) -> torch.Tensor:
         return self._judged(self._forward(self._values(phi, batch), batch)[0], batch.targets)[0]
 
     @torch.no_grad()
-    def _slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor]):
-        values = self._values(phi, batch)
-        output, tape = self._forward(values, batch)
-        g: Any
-        value, g, _ = self._judged(output, batch.targets)
-        found: Parameters = {}
-        for name, layer, kept, p, first in self._backwards(tape, values):
-            g, slopes = layer.backward(kept, p, g, first)
-            found |= {_key(name, each): slope for each, slope in slopes.items()}
-        return value, {name: found[name] for name in phi}, self._of_eta(found, phi, eta)
+    def _slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor], keep: bool):
+        values, found = self._values(phi, batch), {}
+        value, tape = self._swept(values, batch, found, keep)
+        return value, tape, {name: found[name] for name in phi}, self._of_eta(found, phi, eta)
 
     @torch.no_grad()
-    def _tangent(self, phi: Parameters, vector: Parameters, batch: Batch, eta: Sequence[torch.Tensor]):
+    def _tangent(self, phi: Parameters, vector: Parameters, batch: Batch, eta: Sequence[torch.Tensor], tape: Tape | None):
         values = self._values(phi, batch)
-        output, tape = self._forward(values, batch)
+        output, kept = tape or self._swept(values, batch, None, True)[1]
         moved, d = [], None
-        for (name, layer, names), kept in zip(self.parts, tape, strict=True):
-            d, more = layer.tangent(kept, _own(values, name, names), d, self._direction(values, vector, name, names))
+        for (name, layer, names), (forward, _) in zip(self.parts, kept, strict=True):
+            d, more = layer.tangent(forward, _own(values, name, names), d, self._direction(values, vector, name, names))
             moved.append(more)
-        g: Any
-        dg: Any
-        _, g, dg = self._judged(output, batch.targets, d)
+        dg: Any = self._judged(output, batch.targets, d)[2]
         found: Parameters = {}
-        for name, layer, kept, p, first in self._backwards(tape, values):
+        for name, layer, p, first in self._backwards(values):
             direction = self._direction(values, vector, name, list(p))
-            g, dg, slopes = layer.backward_tangent(kept, moved.pop(), p, direction, g, dg, first)
-            found |= {_key(name, each): slope for each, slope in slopes.items()}
+            dg, slopes = layer.backward_tangent(*kept.pop(), moved.pop(), p, direction, dg, first)
+            found |= {key(name, each): slope for each, slope in slopes.items()}
         return {name: found[name] for name in phi}, self._of_eta(found, phi, eta)
+
+    def _swept(self, values: Parameters, batch: Batch, found: Parameters | None, keep: bool) -> tuple[torch.Tensor, Tape]:
+        """One forward and one backward pass: the loss, and its tape if that is kept. Gradients go to `found`."""
+        output, kept = self._forward(values, batch)
+        g: Any
+        value, g, _ = self._judged(output, batch.targets)
+        tape = []
+        for name, layer, p, first in self._backwards(values):
+            forward = kept.pop()
+            g, pulled = layer.backward(forward, p, g, first)
+            if found is not None:
+                found |= {key(name, each): slope for each, slope in layer.slopes(forward, p, pulled).items()}
+            if keep:
+                tape.insert(0, (forward, pulled))
+        return value, (output, tape)
 
     def _values(self, phi: Parameters, batch: Batch) -> Parameters:
         tasks = len(batch.inputs)
         return {name: value.detach().expand(tasks, *value.shape) for name, value in self.own.items() if name not in phi} | phi
 
     def _forward(self, values: Parameters, batch: Batch) -> tuple[torch.Tensor, list[Any]]:
-        x, tape = batch.inputs, []
+        x, kept = batch.inputs, []
         if x.ndim == 5:
             x = in_layout(x)
         for name, layer, names in self.parts:
-            x, kept = layer.forward(x, _own(values, name, names))
-            tape.append(kept)
-        return x, tape
+            x, more = layer.forward(x, _own(values, name, names))
+            kept.append(more)
+        return x, kept
 
-    def _backwards(self, tape: list[Any], values: Parameters) -> Iterator[tuple[str, Layer, Any, Values, bool]]:
+    def _backwards(self, values: Parameters) -> Iterator[tuple[str, Layer, Values, bool]]:
         for at in reversed(range(len(self.parts))):
             name, layer, names = self.parts[at]
-            yield name, layer, tape.pop(), _own(values, name, names), at == 0
+            yield name, layer, _own(values, name, names), at == 0
 
     def _direction(self, values: Parameters, vector: Parameters, name: str, names: list[str]) -> Values:
-        keys = {each: _key(name, each) for each in names}
+        keys = {each: key(name, each) for each in names}
         return {each: vector[key] if key in vector else torch.zeros_like(values[key]) for each, key in keys.items()}
 
     def _judged(self, output: torch.Tensor, targets: torch.Tensor, d: torch.Tensor | None = None):
@@ -170,37 +145,19 @@ def _chunks(batch: Batch, *values: Parameters) -> Iterator[tuple[Any, ...]]:
         yield *({name: value[some] for name, value in each.items()} for each in values), part
 
 
-def _joined(parts: Sequence[Parameters]) -> Parameters:
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if len(parts) > 1 else parts[0]
+def _joined(parts: Sequence[Parameters], like: Parameters) -> Parameters:
+    """Of all tasks, lying in memory as these do."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = {name: torch.empty_like(value) for name, value in like.items()}
+    for name, value in whole.items():
+        torch._foreach_copy_(value.split([len(part[name]) for part in parts]), [part[name] for part in parts])
+    return whole
 
 
 def _added(parts: Sequence[list[torch.Tensor]]) -> list[torch.Tensor]:
     return [torch.stack(each).sum(0) for each in zip(*parts, strict=True)] if len(parts) > 1 else parts[0]
 
 
-def _key(name: str, each: str) -> str:
-    return f"{name}.{each}" if name else each
-
-
 def _own(values: Parameters, name: str, names: Sequence[str]) -> Values:
-    return {each: values[_key(name, each)] for each in names}
-
-
-def _fit(layers: Sequence[Layer]) -> bool:
-    """Whether images come first, `Flatten` between, features last, as the layers here have them."""
-    kinds = ["f" if isinstance(layer, Linear) else "|" if isinstance(layer, Flatten) else "i" for layer in layers]
-    order = "".join(kind for kind, layer in zip(kinds, layers, strict=True) if not isinstance(layer, ReLU))
-    return re.fullmatch(r"(i*\|)?f*", order) is not None and order != ""
-
-
-def _plain(module: nn.Module) -> bool:
-    """Whether the module uses no option that its counterpart here lacks."""
-    if isinstance(module, nn.Conv2d):
-        return module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
-    if isinstance(module, nn.BatchNorm2d):
-        return looks_across(module)
-    if isinstance(module, nn.AdaptiveAvgPool2d):
-        return module.output_size in (1, (1, 1))
-    if isinstance(module, nn.MaxPool2d):
-        return not module.return_indices
-    return not isinstance(module, nn.Flatten) or (module.start_dim, module.end_dim) == (1, -1)
+    return {each: values[key(name, each)] for each in names}

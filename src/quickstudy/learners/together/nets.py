@@ -10,7 +10,8 @@ from torch import nn
 
 from quickstudy.inner.layerwise.layers import Linear
 from quickstudy.inner.layerwise.layout import filters_in_layout
-from quickstudy.inner.layerwise.net import Net, Part, parts_of, reads
+from quickstudy.inner.layerwise.net import Net
+from quickstudy.inner.layerwise.parts import Part, parts_of, reads
 from quickstudy.models.device import device_of
 from quickstudy.models.functional import Parameters
 from quickstudy.models.heads import HEAD
@@ -30,9 +31,9 @@ class StackedNets:
 
     @classmethod
     def of(cls, learner: GradientLearner) -> StackedNets | None:
-        """None of any other model, and with graphs, parts of a batch or autocast."""
+        """None of any other model, and with parts of a batch or autocast."""
         own: Parameters = dict(learner.model.named_parameters())
-        if learner.keep_graph or learner.micro_batch is not None:
+        if learner.micro_batch is not None:
             return None
         parts = None if torch.is_autocast_enabled(device_of(learner.model).type) else _parts(learner.model)
         if not parts:
