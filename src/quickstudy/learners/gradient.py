@@ -101,7 +101,8 @@ class GradientLearner(Learner):
 
     def start(self, support: Batch) -> Parameters:
         """phi_0, as a differentiable function of what the learner learns."""
-        phi: Parameters = {name: self.model.get_parameter(name) for name in self.names}
+        own = dict(self.model.named_parameters())
+        phi: Parameters = {name: own[name] for name in self.names}
         if self.makes_head:
             like, ways = next(self.model.parameters()), int(as_tensor(support.targets).max()) + 1
             phi[HEAD[0]], phi[HEAD[1]] = like.new_zeros(ways, self.dim), like.new_zeros(ways)

@@ -69,7 +69,11 @@ def together(learner: GradientLearner, tasks: Sequence[Task], learned: Sequence[
 
 
 def _learn(learner: GradientLearner, side: SideBySide, pairs: Sequence[Any], learned: Sequence[torch.Tensor]) -> Learned:
-    phi_0 = side.started([learner.start(support) for support, _ in pairs])
+    from quickstudy.learners.gradient import GradientLearner
+
+    alike = type(learner).start is GradientLearner.start  # depends on the number of classes alone, which these share
+    starts = [learner.start(support) for support, _ in (pairs[:1] if alike else pairs)]
+    phi_0 = side.started(starts * len(pairs) if alike else starts)
     known: dict[tuple[int, ...], Batch] = {}  # most learners take every step on the same batch
     steps = list(zip(*(learner.inner_batches(support, learner.inner_steps) for support, _ in pairs), strict=True))
     places = [tuple(map(id, step)) for step in steps]
