@@ -41,9 +41,9 @@ class StackedAdapters:
             return None
         return int(as_tensor(support.targets).max()) + 1
 
-    def started(self, starts: Sequence[Parameters]) -> Parameters:
-        """`(tasks, ...)`."""
-        return {name: torch.stack([start[name] for start in starts]) for name in starts[0]}
+    def laid_out(self, phi: Parameters) -> Parameters:
+        """As they are."""
+        return phi
 
     def stacked(self, batches: Sequence[Batch]) -> Batch:
         """All sentences, with the number of their task and their share in its mean; from the shortest to the longest."""

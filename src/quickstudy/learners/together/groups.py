@@ -34,8 +34,8 @@ class SideBySide(Protocol):
         """What two tasks have in common if they can be stacked; None of a task that cannot be."""
         ...
 
-    def started(self, starts: Sequence[Parameters]) -> Parameters:
-        """phi_0 of each task as one, `(tasks, ...)`."""
+    def laid_out(self, phi: Parameters) -> Parameters:
+        """Parameters `(tasks, ...)` as the model reads them in memory."""
         ...
 
     def stacked(self, batches: Sequence[Batch]) -> Batch:
@@ -72,8 +72,12 @@ def _learn(learner: GradientLearner, side: SideBySide, pairs: Sequence[Any], lea
     from quickstudy.learners.gradient import GradientLearner
 
     alike = type(learner).start is GradientLearner.start  # depends on the number of classes alone, which these share
-    starts = [learner.start(support) for support, _ in (pairs[:1] if alike else pairs)]
-    phi_0 = side.started(starts * len(pairs) if alike else starts)
+    if alike:
+        phi_0 = {name: value.expand(len(pairs), *value.shape) for name, value in learner.start(pairs[0][0]).items()}
+    else:
+        starts = [learner.start(support) for support, _ in pairs]
+        phi_0 = {name: torch.stack([start[name] for start in starts]) for name in starts[0]}
+    phi_0 = side.laid_out(phi_0)
     known: dict[tuple[int, ...], Batch] = {}  # most learners take every step on the same batch
     steps = list(zip(*(learner.inner_batches(support, learner.inner_steps) for support, _ in pairs), strict=True))
     places = [tuple(map(id, step)) for step in steps]

@@ -59,9 +59,9 @@ class StackedNets:
         ways = 0 if targets.is_floating_point() else int(targets.max())
         return ways, *(part.shape if isinstance(part, torch.Tensor) else len(part) for part in parts)
 
-    def started(self, starts: Sequence[Parameters]) -> Parameters:
-        """`(tasks, ...)`; the weights of convolutions as these read them, so that none of their calls copies them."""
-        return {name: filters_in_layout(torch.stack([start[name] for start in starts])) for name in starts[0]}
+    def laid_out(self, phi: Parameters) -> Parameters:
+        """The weights of convolutions as these read them, so that none of their calls copies them."""
+        return {name: filters_in_layout(value) for name, value in phi.items()}
 
     def stacked(self, batches: Sequence[Batch]) -> Batch:
         """`(tasks, examples, ...)`."""
