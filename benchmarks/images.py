@@ -64,15 +64,16 @@ def steps_in(cell: str, seconds: float, device: str) -> int:
         outer.step(len(ends), episodes[len(ends)])
         ends.append(time.perf_counter())
     each = (ends[-1] - ends[9]) / (len(ends) - 10)  # the first ones are no measure
-    return max(100, int(0.8 * (seconds - (ends[-1] - begun)) / each / 100) * 100)  # a fifth is for validation, and to be safe
+    return max(100, int(0.75 * (seconds - (ends[-1] - begun)) / each / 100) * 100)  # a quarter is for validation, and to be safe
 
 
 def fit(out: Path, cell: str, seconds: float | None, device: str) -> None:
     begun, changes = time.perf_counter(), {}
     if seconds:
         steps = steps_in(cell, seconds, device)
-        every = max(1, steps // 8)
-        changes = {"steps": steps, "validation.every": every, "checkpoint_every": every}
+        every = max(1, steps // 4)
+        tasks = 50 if "reptile" in cell else 100  # 50 inner steps take long
+        changes = {"steps": steps, "validation.every": every, "checkpoint_every": every, "validation.episodes": tasks}
     found = train(recipe_of(cell, changes), out / cell, resume=True, device=device)
     row = {"cell": cell, "steps": found["steps"], "best": found["best"], "at step": found["best_step"]}
     print(json.dumps(row | {"seconds": round(time.perf_counter() - begun)}), flush=True)

@@ -21,6 +21,7 @@ from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.learners.together.groups import together
 from quickstudy.models.batch_norm import refuse_parts
+from quickstudy.models.device import device_of
 from quickstudy.models.encoder import Encoder
 from quickstudy.models.functional import Functional, Parameters, seeded
 from quickstudy.models.heads import HEAD, LinearHead
@@ -133,7 +134,7 @@ class GradientLearner(Learner):
         """One task after the other."""
         for index, task in enumerate(tasks):
             with learning(self.model, task.seed, index):
-                value, gradients = self.learn(task, learned)
+                value, gradients = self.learn(task.to(device_of(self.model)), learned)
                 check_outer(value, gradients)
             yield value, gradients
 

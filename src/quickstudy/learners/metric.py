@@ -13,7 +13,7 @@ from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.models.batch_norm import looks_across, moves_averages, refuse_one_example
 from quickstudy.models.encoder import Encoder
-from quickstudy.models.functional import Functional, arguments, seeded
+from quickstudy.models.functional import Functional, arguments, seeded, there
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.targets import number
 from quickstudy.tasks.task import Task
@@ -101,7 +101,7 @@ class MetricLearner(Learner):
         """The model's output. In an outer step it moves the averages of the model's own batch norm, and else nothing."""
         refuse_one_example(self.model, len(Batch(inputs)))
         if torch.is_grad_enabled() and moves_averages(self.model):
-            args, kwargs = arguments(inputs)
+            args, kwargs = arguments(there(inputs, self.model))
             return self.model(*args, **kwargs)
         return self._function({}, inputs)
 

@@ -11,8 +11,10 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
+from quickstudy.models.device import CPU, device_of
 from quickstudy.models.encoder import Encoder
 from quickstudy.models.shell import deep_shell, hides_modules, shell
+from quickstudy.tasks.batch import Batch
 
 Parameters = dict[str, torch.Tensor]
 """Parameters by the names of `model.named_parameters()`."""
@@ -36,8 +38,14 @@ class Functional:
             inputs = self.model.lowered(inputs, parameters)
         model = self._around(self.model)
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        args, kwargs = arguments(inputs)
+        args, kwargs = arguments(there(inputs, self.model))
         return functional_call(model, {**parameters, **buffers}, args, kwargs)
+
+
+def there(inputs: Any, model: nn.Module) -> Any:
+    """Inputs with their tensors where the model is."""
+    device = device_of(model)
+    return inputs if device == CPU or isinstance(model, Encoder) else Batch(inputs).to(device).inputs
 
 
 def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

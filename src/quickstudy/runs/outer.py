@@ -13,7 +13,6 @@ import torch.distributed as distributed
 from quickstudy.errors import QuickstudyError
 from quickstudy.inner.diverged import REMEDY, Diverged
 from quickstudy.learners.base import Learner
-from quickstudy.models.device import device_of
 from quickstudy.runs.processes import Processes
 from quickstudy.runs.recipe import OuterPart, Recipe
 
@@ -53,8 +52,7 @@ class OuterLoop:
         learner.progress = index / recipe.steps
         learner.train(recipe.dropout)
         lr = self.rate(index)
-        device = device_of(learner)
-        mine = [task.to(device) for task in self.processes.share(tasks)]
+        mine = self.processes.share(tasks)
         parts = iter(learner.batches(mine) if len(mine) else ())
         losses = []
         while True:

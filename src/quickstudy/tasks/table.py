@@ -92,7 +92,8 @@ class Table:
         Raises:
             QuickstudyError: no row does.
         """
-        self._known([label])
+        if label not in self._rows:
+            self._known([label])
         return self._rows[label]
 
     def select(self, *, classes: Sequence[str] | None = None, split: str | None = None) -> Table:

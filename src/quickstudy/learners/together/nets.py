@@ -66,7 +66,7 @@ class StackedNets:
     def stacked(self, batches: Sequence[Batch]) -> Batch:
         """`(tasks, examples, ...)`."""
         inputs = [self.model.pixels(b.inputs) if isinstance(self.model, ImageEncoder) else b.inputs for b in batches]
-        return Batch(torch.stack(inputs), torch.stack([as_tensor(b.targets) for b in batches]).to(inputs[0].device))
+        return Batch(torch.stack(inputs), torch.stack([as_tensor(b.targets) for b in batches])).to(device_of(self.model))
 
 
 def _parts(model: nn.Module) -> list[Part] | None:
