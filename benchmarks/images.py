@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from quickstudy import Episodes, evaluate
+from quickstudy.evaluation.statistics import paired_bootstrap
 from quickstudy.models.device import chosen
 from quickstudy.runs.build import build_learner, data_part, train_episodes
 from quickstudy.runs.image_network import pictures_of
@@ -72,7 +73,7 @@ def fit(out: Path, cell: str, seconds: float | None, device: str) -> None:
     if seconds:
         steps = steps_in(cell, seconds, device)
         every = max(1, steps // 4)
-        tasks = 50 if "reptile" in cell else 100  # 50 inner steps take long
+        tasks = 25 if "reptile" in cell else 100  # 50 inner steps take long
         changes = {"steps": steps, "validation.every": every, "checkpoint_every": every, "validation.episodes": tasks}
     found = train(recipe_of(cell, changes), out / cell, resume=True, device=device)
     row = {"cell": cell, "steps": found["steps"], "best": found["best"], "at step": found["best_step"]}
@@ -82,22 +83,28 @@ def fit(out: Path, cell: str, seconds: float | None, device: str) -> None:
 def judge(out: Path, what: str, count: int) -> None:
     of, _, protocol = what.rpartition("-")
     ways, shots = (int(each) for each in protocol.rstrip("s").split("w"))
-    there = [each for each in LEARNERS if (out / f"{of}-{each}-{protocol}" / "learner").is_dir()]
-    opened = {each: open_run(out / f"{of}-{each}-{protocol}") for each in there}
-    first = opened[there[0]][0]
-    drawn = {"ways": ways, "shots": shots, "queries": QUERIES[of], "tasks": count, "seed": 0, "inputs": pictures_of(first)}
-    tasks = Episodes(data_part(first, "test"), **drawn)
-    learners = [learner for _, learner in opened.values()]
-    found = evaluate(learners[0], tasks, baselines=learners[1:])
-    paired = [None, *(row for row in found["comparisons"])]
-    for each, row, pair in zip(there, found["results"], paired, strict=True):
-        low, high = row["ci95"]
-        line = {"set": of, "protocol": protocol, "learner": each, "steps": opened[each][0].steps, "tasks": row["count"]}
-        line |= {"accuracy": round(100 * row["mean"], 2), "ci95": [round(100 * low, 2), round(100 * high, 2)]}
-        if pair:
-            ahead = [round(-100 * end, 2) for end in reversed(pair["ci95"])]
-            line |= {f"ahead of {there[0]} by": ahead}
-        print(json.dumps(line | {"hash": found["episodes"]["hash"]}), flush=True)
+    first: list[float] = []
+    for each in LEARNERS:
+        folder = out / f"{of}-{each}-{protocol}"
+        if not (folder / "learner").is_dir():
+            continue
+        recipe, learner = open_run(folder)
+        drawn = {"ways": ways, "shots": shots, "queries": QUERIES[of], "tasks": count, "seed": 0}
+        tasks = Episodes(data_part(recipe, "test"), **drawn, inputs=pictures_of(recipe))
+        scores: list[float] = []
+        found = evaluate(learner, tasks, observe=lambda *seen, scores=scores: scores.append(seen[3]["accuracy"]))
+        (row,) = found["results"]
+        line = {"set": of, "protocol": protocol, "learner": each, "steps": recipe.steps, "tasks": count}
+        line |= {"accuracy": percent(row["mean"]), "ci95": [*map(percent, row["ci95"])]}
+        line |= {"transductive": found["episodes"]["transductive"]}
+        if first:
+            line |= {f"ahead of {LEARNERS[0]} by": [*map(percent, paired_bootstrap(scores, first)[1])]}
+        first = first or scores
+        print(json.dumps(line), flush=True)
+
+
+def percent(share: float) -> float:
+    return round(100 * share, 2)
 
 
 if __name__ == "__main__":
