@@ -76,7 +76,8 @@ class GradientLearner(Learner):
     ):
         super().__init__()
         if gradient not in ("exact", "first_order"):
-            raise QuickstudyError(f"gradient={gradient!r} is not known; it is 'exact' or 'first_order'")
+            remedy = "that is the learner imaml" if gradient == "implicit" else "it is 'exact' or 'first_order'"
+            raise QuickstudyError(f"gradient={gradient!r} is not known to {type(self).__name__}; {remedy}")
         for name, steps in (("inner_steps", inner_steps), ("adapt_steps", adapt_steps or 0)):
             if steps < 0:
                 raise QuickstudyError(f"{name}={steps}: the number of inner steps cannot be negative")
