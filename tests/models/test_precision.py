@@ -7,7 +7,10 @@ import time
 import pytest
 import torch
 
+from quickstudy import MAML, Episodes, QuickstudyError, Table, models
 from quickstudy.models import precision
+from quickstudy.models.adapters import is_adapter
+from quickstudy.models.loading import made
 from quickstudy.models.precision import half_pays
 
 CPU = torch.device("cpu")
@@ -69,3 +72,32 @@ def test_many_sentences_are_encoded_in_half_and_kept_apart_from_others(monkeypat
     # not to the last bit: there are more sentences in the call
     exact = torch.allclose(learning.memory(sentences)["aaa"], full["aaa"], rtol=1e-5, atol=1e-6)
     assert exact, "what learns is never rounded"
+
+
+def test_a_base_in_half_leaves_what_learns_and_embeddings_in_single(tiny_bert, sentences):
+    encoder = models.load(tiny_bert, lora=2, dtype="bfloat16")
+    kinds = {is_adapter(name): p.dtype for name, p in encoder.named_parameters()}
+    assert kinds == {True: torch.float32, False: torch.bfloat16}
+    assert encoder.embed(sentences[0][:2]).dtype == torch.float32
+    again = made(encoder.spec)
+    assert {p.dtype for p in again.parameters()} == set(kinds.values())
+    close = torch.cosine_similarity(encoder.embed(sentences[0]), models.load(tiny_bert).embed(sentences[0]))
+    assert bool((close > 0.999).all())
+
+
+def test_a_gradient_goes_through_a_base_in_half(tiny_bert, sentences):
+    encoder = models.load(tiny_bert, lora=2, dtype="bfloat16")
+    for name, parameter in encoder.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(0))
+    tasks = Episodes(Table(*sentences), ways=3, shots=2, queries=2, tasks=2, seed=0)[0]
+
+    def outer(keep: bool) -> list[torch.Tensor]:
+        learner = MAML(encoder, 0.5, inner_steps=2, keep_graph=keep)
+        return list(torch.autograd.grad(learner(tasks), list(learner.parameters())))
+
+    recomputed, kept = (torch.cat([g.flatten() for g in outer(keep)]) for keep in (False, True))
+    assert recomputed.dtype == torch.float32
+    assert (recomputed - kept).norm() < 0.02 * kept.norm()
+    with pytest.raises(QuickstudyError, match="ngrams computes in float32"):
+        models.load("ngrams", dtype="bfloat16")

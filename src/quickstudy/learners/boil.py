@@ -10,6 +10,7 @@ from torch import nn
 from quickstudy.errors import QuickstudyError
 from quickstudy.inner.rules import Rule, State
 from quickstudy.learners.gradient import GradientLearner
+from quickstudy.models.device import like
 from quickstudy.models.functional import Parameters
 from quickstudy.models.heads import HEAD
 from quickstudy.models.space import resolve_space
@@ -32,7 +33,7 @@ class BOIL(GradientLearner):
         super().__init__(model, inner_lr, outer_lr, **settings)
         if self.makes_head:
             rows = torch.nn.init.orthogonal_(torch.empty(ways, self.dim), generator=torch.Generator().manual_seed(0))
-            self.head = nn.Parameter(rows.to(next(model.parameters())))
+            self.head = nn.Parameter(rows.to(like(model)))
 
     def resolve(self, space: Any) -> list[str]:
         """The space without the head."""

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from quickstudy.learners.gradient import GradientLearner
+from quickstudy.models.device import like
 from quickstudy.models.functional import Parameters
 from quickstudy.tasks.batch import Batch
 
@@ -35,7 +36,7 @@ class CAVIA(GradientLearner):
 
     def start(self, support: Batch) -> Parameters:
         """The context at zero."""
-        return {"context": next(self.model.parameters()).new_zeros(self.context)}
+        return {"context": like(self.model).new_zeros(self.context)}
 
     def call(self, phi: Parameters, inputs: torch.Tensor) -> Any:
         """The network on inputs and context."""

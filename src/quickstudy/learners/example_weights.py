@@ -9,6 +9,7 @@ from torch import nn
 
 from quickstudy.inner.losses import total
 from quickstudy.learners.gradient import GradientLearner
+from quickstudy.models.device import like
 from quickstudy.models.functional import Parameters
 from quickstudy.tasks.batch import Batch
 
@@ -26,11 +27,10 @@ class ExampleWeights(GradientLearner):
 
     def __init__(self, model: nn.Module, inner_lr: Any = 0.01, outer_lr: float = 0.001, *, width: int = 100, **settings: Any):
         super().__init__(model, inner_lr, outer_lr, **settings)
-        like = next(model.parameters())
         # unit hinges spread over losses from 0 to 5, all without a say at first: every example counts 1
-        self.hinges = nn.Parameter(torch.linspace(0, 5, width).to(like))
-        self.slopes = nn.Parameter(like.new_zeros(width))
-        self.level = nn.Parameter(like.new_zeros(()))
+        self.hinges = nn.Parameter(torch.linspace(0, 5, width).to(like(model)))
+        self.slopes = nn.Parameter(like(model).new_zeros(width))
+        self.level = nn.Parameter(like(model).new_zeros(()))
 
     def weight(self, losses: torch.Tensor) -> torch.Tensor:
         """V: how much examples with these losses count, `(examples,)`."""

@@ -21,7 +21,7 @@ from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.learners.together.groups import together
 from quickstudy.models.batch_norm import refuse_parts
-from quickstudy.models.device import device_of
+from quickstudy.models.device import device_of, like
 from quickstudy.models.encoder import Encoder
 from quickstudy.models.functional import Functional, Parameters, seeded
 from quickstudy.models.heads import HEAD, LinearHead
@@ -91,7 +91,7 @@ class GradientLearner(Learner):
         self._function = Functional(model)
         self.rule = self._rule(rule, inner_lr)
         shapes = {name: p.shape for name, p in model.named_parameters() if name in set(self.names)}
-        self.rule.bind(shapes | dict.fromkeys(self.added, torch.Size()), like=next(model.parameters()))
+        self.rule.bind(shapes | dict.fromkeys(self.added, torch.Size()), like=like(model))
 
     def _rule(self, rule: Any, inner_lr: float | Rates) -> Rule:
         make = rule if callable(rule) else rule_from(rule)
@@ -106,8 +106,8 @@ class GradientLearner(Learner):
         own = dict(self.model.named_parameters())
         phi: Parameters = {name: own[name] for name in self.names}
         if self.makes_head:
-            like, ways = next(self.model.parameters()), int(as_tensor(support.targets).max()) + 1
-            phi[HEAD[0]], phi[HEAD[1]] = like.new_zeros(ways, self.dim), like.new_zeros(ways)
+            ways = int(as_tensor(support.targets).max()) + 1
+            phi[HEAD[0]], phi[HEAD[1]] = (like(self.model).new_zeros(ways, *size) for size in ((self.dim,), ()))
         return phi
 
     def call(self, phi: Parameters, inputs: Any) -> Any:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from quickstudy.learners.metric import MetricLearner
+from quickstudy.models.device import like
 from quickstudy.models.heads import LinearHead
 
 
@@ -19,10 +20,9 @@ class R2D2(MetricLearner):
 
     def __init__(self, model: nn.Module, outer_lr: float = 0.001, *, scale: float | None = None):
         super().__init__(model, outer_lr, scale=scale)
-        like = next(iter(model.parameters()), torch.zeros(()))
-        self.log_strength = nn.Parameter(like.new_zeros(()))
-        self.log_scale = nn.Parameter(like.new_tensor(self.scale).log())
-        self.bias = nn.Parameter(like.new_zeros(()))
+        self.log_strength = nn.Parameter(like(model).new_zeros(()))
+        self.log_scale = nn.Parameter(like(model).new_tensor(self.scale).log())
+        self.bias = nn.Parameter(like(model).new_zeros(()))
 
     def head(self, embeddings: torch.Tensor, targets: torch.Tensor) -> nn.Module:
         """The solution as a linear head."""

@@ -8,6 +8,7 @@ from torch import nn
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.metric import MetricLearner
+from quickstudy.models.device import like
 from quickstudy.models.heads import SimilarityHead, pair_logits
 
 
@@ -24,9 +25,8 @@ class Siamese(MetricLearner):
     def __init__(self, model: nn.Module, outer_lr: float = 0.001, *, scale: float | None = None, dim: int | None = None):
         super().__init__(model, outer_lr, scale=scale)
         dim = int(dim or getattr(model, "dim", 0) or _last_width(model))
-        like = next(model.parameters())
-        self.weight = nn.Parameter(like.new_full((dim,), self.scale / dim**0.5))
-        self.bias = nn.Parameter(like.new_tensor(self.scale / 2))
+        self.weight = nn.Parameter(like(model).new_full((dim,), self.scale / dim**0.5))
+        self.bias = nn.Parameter(like(model).new_tensor(self.scale / 2))
 
     def head(self, embeddings: torch.Tensor, targets: torch.Tensor) -> nn.Module:
         """The support, and the learned similarity."""

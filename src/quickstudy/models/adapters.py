@@ -19,7 +19,7 @@ _PREFIX = "base_model.model."
 
 
 def add_lora(module: nn.Module, lora: LoRA, seed: int) -> dict[str, Any]:
-    """Injects adapters; everything else stays as it is. Returns the plain fields that make them again.
+    """Injects adapters, of single precision at least. Returns the plain fields that make them again.
 
     Raises:
         QuickstudyError: a field that PEFT does not know, or no layer to put an adapter on.
@@ -33,6 +33,9 @@ def add_lora(module: nn.Module, lora: LoRA, seed: int) -> dict[str, Any]:
             peft.inject_adapter_in_model(config, module)
         except ValueError as error:
             raise QuickstudyError(f"no LoRA adapter could be put on {type(module).__name__}: {error}") from error
+    for name, parameter in module.named_parameters():
+        if is_adapter(name):
+            parameter.data = parameter.data.to(torch.promote_types(parameter.dtype, torch.float32))
     return _plain(config)
 
 

@@ -1,4 +1,4 @@
-"""Where a model computes."""
+"""Where a model computes, and what numbers go with it."""
 
 from __future__ import annotations
 
@@ -39,3 +39,9 @@ def name_of(device: torch.device) -> str:
 def device_of(model: nn.Module) -> torch.device:
     """Where its parameters are, or its buffers; the processor where it has neither."""
     return next((tensor.device for tensor in chain(model.parameters(), model.buffers())), CPU)
+
+
+def like(model: nn.Module) -> torch.Tensor:
+    """An empty tensor where the model is, to make others as: of its precision, of single where that is a half."""
+    first = next(model.parameters(), torch.empty(0, device=device_of(model)))
+    return torch.empty(0, device=first.device, dtype=torch.promote_types(first.dtype, torch.float32))

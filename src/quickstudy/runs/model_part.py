@@ -68,6 +68,8 @@ class ModelPart(Part):
     """`minilm`, a Hugging Face id or a local folder: a sentence encoder, frozen."""
     lora: Count | dict[str, Any] | None = None
     """Adapters that learn, on the encoder: a rank, or PEFT's `LoraConfig` fields and `layers` (how many of the top)."""
+    dtype: Literal["float32", "bfloat16"] | None = None
+    """Of the encoder's own weights; bfloat16 halves their memory. Null: float32."""
     mlp: Annotated[list[Count], Field(min_length=2)] | None = None
     """In place of a name: the widths of a perceptron, from inputs to outputs."""
     conv4: Conv4Part | None = None
@@ -95,6 +97,7 @@ class ModelPart(Part):
     def _one(self) -> ModelPart:
         if sum(each is not None for each in (self.name, self.mlp, self.conv4, self.resnet12, self.vit)) != 1:
             raise ValueError("needs exactly one of name, mlp, conv4, resnet12 and vit")
-        if self.lora is not None and self.name is None:
-            raise ValueError("has lora, which belongs to a named encoder")
+        for key in ("lora", "dtype"):
+            if getattr(self, key) is not None and self.name is None:
+                raise ValueError(f"has {key}, which belongs to a named encoder")
         return self

@@ -14,6 +14,7 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.inner.losses import total
 from quickstudy.learners.base import Learner
 from quickstudy.learners.baselines.fine_tune import FineTune
+from quickstudy.models.device import like
 from quickstudy.models.encoder import Encoder
 from quickstudy.models.functional import seeded
 from quickstudy.tasks.batch import Batch
@@ -35,9 +36,8 @@ class JointTraining(FineTune):
         super().__init__(model, lr, **settings)
         self.outer_lr, self.classes = outer_lr, list(classes)
         if isinstance(model, Encoder):
-            like = next(model.parameters())
-            self.weight = nn.Parameter(like.new_zeros(len(self.classes), model.dim))
-            self.bias = nn.Parameter(like.new_zeros(len(self.classes)))
+            self.weight = nn.Parameter(like(model).new_zeros(len(self.classes), model.dim))
+            self.bias = nn.Parameter(like(model).new_zeros(len(self.classes)))
 
     @property
     def title(self) -> str:
