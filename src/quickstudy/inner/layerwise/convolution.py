@@ -14,7 +14,9 @@ from quickstudy.inner.layerwise.layout import filters_of, in_layout, matrix, row
 aten = torch.ops.aten
 Tensor = torch.Tensor
 ROWS = {"cpu": 1000, "cuda": 20_000}
-"""From so many outputs a task on, torch's own convolution takes one task after the other, and unfolds nothing."""
+"""From so many outputs a task on, torch's own convolution takes one task after the other, and unfolds nothing.
+
+Measured on a CPU; on an accelerator many small calls cost more, and its bound is a guess."""
 UNFOLDED = 2**17
 """So many numbers of an unfolded gradient at a time, or those of one task: they stay in a processor's cache."""
 
