@@ -64,7 +64,7 @@ class Autograd:
         return self.mean(phi, batch)
 
     def slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor] = (), keep: bool = False):
-        """Value, sum of weights (all that is ever kept), gradient for phi and gradient for eta of the mean loss; no graph survives."""
+        """Value, sum of weights (all that is ever kept), gradient for phi and for eta of the mean loss; no graph survives."""
         with torch.enable_grad():
             phi = leaves(phi)
             wanted = [*phi.values(), *eta]
@@ -81,9 +81,9 @@ class Autograd:
         return torch.as_tensor(value / weight), weight, dict(zip(phi, means, strict=False)), means[len(phi) :]
 
     def hessian_vector(
-        self, batch: Batch, phi: Parameters, weight: torch.Tensor | float, vector: Parameters, eta: Sequence[torch.Tensor]
+        self, batch: Batch, phi: Parameters, kept: torch.Tensor | float, vector: Parameters, eta: Sequence[torch.Tensor]
     ) -> tuple[Parameters, Tensors]:
-        """dz/dphi and dz/deta of z = <dL/dphi, vector>, with L the mean loss of a batch whose weights sum to `weight`."""
+        """dz/dphi and dz/deta of z = <dL/dphi, vector>, with L the mean loss of a batch whose weights sum to `kept`."""
         with torch.enable_grad():
             phi = leaves(phi)
             wanted = [*phi.values(), *eta]
@@ -95,7 +95,7 @@ class Autograd:
                 z = sum((g * vector[name]).sum() for name, g in zip(phi, gradient, strict=True))
                 if isinstance(z, torch.Tensor) and z.requires_grad:
                     sums = plus(sums, gradients_of(z, wanted))
-        means = [s / weight for s in sums]
+        means = [s / kept for s in sums]
         return dict(zip(phi, means, strict=False)), means[len(phi) :]
 
     def mean(self, phi: Parameters, batch: Batch) -> torch.Tensor:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 from torch.nn.functional import pad
 
 from quickstudy.inner.layerwise.layers import Values
-from quickstudy.inner.layerwise.layout import filters_of, matrix, merged, parted, rows
+from quickstudy.inner.layerwise.layout import filters_of, in_layout, matrix, rows
 
 aten = torch.ops.aten
 Tensor = torch.Tensor
-ROWS = 1000
-"""From so many outputs on, one task alone goes through torch's own convolution, which unfolds nothing."""
+ROWS = {"cpu": 1000, "cuda": 20_000}
+"""From so many outputs a task on, torch's own convolution takes one task after the other, and unfolds nothing.
+
+Measured on a CPU; on an accelerator many small calls cost more, and its bound is a guess."""
+UNFOLDED = 2**17
+"""So many numbers of an unfolded gradient at a time, or those of one task: they stay in a processor's cache."""
 
 
 class Convolution:
@@ -67,54 +73,61 @@ class Convolution:
         each = zip(shape[2:4], self.kernel, self.stride, self.padding, self.dilation, strict=True)
         return [(size + 2 * around - far * (kernel - 1) - 1) // stride + 1 for size, kernel, stride, around, far in each]
 
-    def _alone(self, shape: torch.Size) -> bool:
+    def _large(self, shape: torch.Size, device: torch.device) -> bool:
         height, width = self._size(shape)
-        return shape[0] == 1 and shape[1] * height * width >= ROWS
+        return shape[1] * height * width >= ROWS.get(device.type, ROWS["cuda"])
 
     def _unfolded(self, x: Tensor) -> Tensor:
-        return x if self._alone(x.shape) else self.windows(x).reshape(len(x), -1, self.seen)
+        return x if self._large(x.shape, x.device) else self.windows(x).reshape(len(x), -1, self.seen)
 
     def _outputs(self, seen: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
-        if self._alone(shape):
-            return parted(torch.conv2d(merged(seen), weight[0], None, self.stride, self.padding, self.dilation), 1)
+        if seen.ndim == 5:
+            settings = (None, self.stride, self.padding, self.dilation)
+            return in_layout(_stacked([torch.conv2d(x, w, *settings) for x, w in zip(_each(seen), weight, strict=True)]))
         return torch.bmm(seen, matrix(weight).mT).view(*shape[:2], *self._size(shape), -1)
 
     def _weights(self, gy: Tensor, seen: Tensor, weight: Tensor) -> Tensor:
         if seen.ndim == 5:
-            return self._pulled(gy, seen, weight, [False, True, False])[1].unsqueeze(0)
+            return _stacked(self._pulled(gy, seen, weight, [False, True, False]))
         return filters_of(torch.bmm(rows(gy).mT, seen), weight.shape)
 
     def _inputs(self, pairs: list[tuple[Tensor, Tensor]], shape: torch.Size) -> Tensor:
         """The sum over pairs of gy and w."""
         (gy, weight), *more = pairs
-        if self._alone(shape):
+        if self._large(shape, gy.device):
             x = gy.new_empty(shape)
-            found = [parted(self._pulled(g, x, w, [True, False, False])[0], 1) for g, w in pairs]
-            return found[0] if not more else found[0].add_(found[1])
-        seen = torch.bmm(rows(gy), matrix(weight))
-        for g, w in more:
-            seen.baddbmm_(rows(g), matrix(w))
-        return self._folded(seen.view(*gy.shape[:4], *self.kernel, -1), shape)
+            found = [in_layout(_stacked(self._pulled(g, x, w, [True, False, False]))) for g, w in pairs]
+            return found[0] if len(found) == 1 else found[0].add_(found[1])
+        (above, left), (tasks, examples, height, width, channels) = self.padding, shape
+        x = gy.new_zeros(tasks, examples, height + 2 * above, width + 2 * left, channels)
+        size = tasks if gy.is_cuda else max(1, UNFOLDED // (rows(gy).shape[1] * self.seen))
+        for at in range(0, tasks, size):
+            some = slice(at, at + size)
+            seen = torch.bmm(rows(gy[some]), matrix(weight[some]))
+            for g, w in more:
+                seen.baddbmm_(rows(g[some]), matrix(w[some]))
+            self._fold(seen.view(*gy[some].shape[:4], *self.kernel, -1), x[some])
+        return x[:, :, above : above + height, left : left + width]
 
-    def _pulled(self, gy: Tensor, x: Tensor, weight: Tensor, mask: list[bool]):
+    def _pulled(self, gy: Tensor, x: Tensor, weight: Tensor, mask: list[bool]) -> list[Tensor]:
+        """Each task's gradient for x or for the weight, by torch's own convolution."""
         settings = (None, self.stride, self.padding, self.dilation, False, [0, 0], 1, mask)
-        return aten.convolution_backward(merged(gy), merged(x), weight[0], *settings)
+        each = zip(_each(gy), _each(x), weight, strict=True)
+        return [aten.convolution_backward(*one, *settings)[mask.index(True)] for one in each]
 
-    def _folded(self, seen: Tensor, shape: torch.Size) -> Tensor:
-        """The transpose of `windows`: what each pixel gets from all the windows that it is in.
+    def _fold(self, seen: Tensor, x: Tensor) -> None:
+        """The transpose of `windows`: adds to each pixel, padding included, what it gets from all the windows that it is in.
 
         As many elements of a window as the stride is wide lie side by side for all windows, and are added in one go.
         """
         tasks, examples, height, width, *_, channels = seen.shape
-        (above, left), (down, right) = self.padding, self.stride
-        x = seen.new_zeros(tasks, examples, shape[2] + 2 * above, shape[3] + 2 * left, channels)
+        down, right = self.stride
         a, b, c, d, e = x.stride()
         for i, high, y in self._runs(0):
             for j, wide, z in self._runs(1):
                 sizes, strides = (tasks, examples, height, high, width, wide, channels), (a, b, c * down, c, d * right, d, e)
                 some = seen[:, :, :, :, i : i + high, j : j + wide].transpose(3, 4)
-                x.as_strided(sizes, strides, c * y + d * z).add_(some)
-        return x[:, :, above : above + shape[2], left : left + shape[3]]
+                x.as_strided(sizes, strides, x.storage_offset() + c * y + d * z).add_(some)
 
     def _runs(self, axis: int) -> list[tuple[int, int, int]]:
         """Elements of a filter that no two windows share: the first, how many, and where it is in the first window."""
@@ -130,3 +143,12 @@ class Convolution:
         if "bias" not in p:
             return {"weight": weight}
         return {"weight": weight, "bias": torch.zeros_like(p["bias"]) if self.centred else rows(gy).sum(1)}
+
+
+def _each(images: Tensor) -> Iterable[Tensor]:
+    """Each task's images `(examples, channels, height, width)`, the same memory: as torch's own functions take them."""
+    return images.permute(0, 1, 4, 2, 3)
+
+
+def _stacked(values: list[Tensor]) -> Tensor:
+    return torch.stack(values) if len(values) > 1 else values[0].unsqueeze(0)

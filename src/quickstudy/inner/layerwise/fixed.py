@@ -41,14 +41,17 @@ class Fixed:
 
 
 class ReLU(Fixed):
-    """`nn.ReLU`; the kink has slope 0, as torch has it."""
+    """`nn.ReLU`; the kink has slope 0, as torch has it.
+
+    In place, since no other layer needs its own output or gradient again; it is never the net's first.
+    """
 
     def forward(self, x, p):
-        y = torch.relu(x)
+        y = torch.relu_(x)
         return y, y
 
     def along(self, kept, dx):
-        return aten.threshold_backward(dx, kept, 0)
+        return aten.threshold_backward.grad_input(dx, kept, 0, grad_input=dx)
 
     def back(self, kept, gy):
         return self.along(kept, gy)

@@ -37,7 +37,7 @@ class Net:
         return torch.stack([self._value(part, examples) for part, examples in _chunks(batch, phi)]).sum()
 
     def slope(self, phi: Parameters, batch: Batch, eta: Sequence[torch.Tensor] = (), keep: bool = False):
-        """The sum over tasks of their mean losses, tapes if they are to be kept, its gradient for phi `(tasks, ...)` and for eta."""
+        """The sum over tasks of their mean losses, tapes (None without `keep`), its gradient for phi `(tasks, ...)` and eta."""
         found = [self._slope(part, examples, eta, keep) for part, examples in _chunks(batch, phi)]
         value = torch.stack([value for value, *_ in found]).sum()
         tapes = [tape for _, tape, *_ in found] if keep else None
@@ -151,7 +151,8 @@ def _joined(parts: Sequence[Parameters], like: Parameters) -> Parameters:
         return parts[0]
     whole = {name: torch.empty_like(value) for name, value in like.items()}
     for name, value in whole.items():
-        torch._foreach_copy_(value.split([len(part[name]) for part in parts]), [part[name] for part in parts])
+        for place, part in zip(value.split([len(part[name]) for part in parts]), parts, strict=True):
+            place.copy_(part[name])
     return whole
 
 

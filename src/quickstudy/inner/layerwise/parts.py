@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from torch import nn
@@ -50,7 +51,7 @@ def parts_of(model: nn.Module) -> list[Part] | None:
 
 def _normed(parts: list[Part]) -> list[Part]:
     """With batch norm after a convolution known to it: the two are one layer if they are the first and the filters small."""
-    for (name, layer, names), (after, norm, more) in zip(parts[:-1], parts[1:], strict=True):
+    for (name, layer, names), (after, norm, more) in pairwise(parts):
         if isinstance(layer, Convolution) and isinstance(norm, BatchNorm):
             layer.centred = True
             if layer is parts[0][1] and layer.seen <= SEEN:
@@ -67,14 +68,14 @@ def key(name: str, each: str) -> str:
 
 def reads(parts: Sequence[Part]) -> int:
     """Dimensions of the input that the layers take: 4 of images, 2 of features."""
-    return 2 if isinstance(next(layer for _, layer, _ in parts if not isinstance(layer, ReLU)), Linear) else 4
+    return 2 if isinstance(parts[0][1], Linear) else 4
 
 
 def _fit(layers: Sequence[Layer]) -> bool:
-    """Whether images come first, `Flatten` between, features last, as the layers here have them."""
-    kinds = ["f" if isinstance(layer, Linear) else "|" if isinstance(layer, Flatten) else "i" for layer in layers]
-    order = "".join(kind for kind, layer in zip(kinds, layers, strict=True) if not isinstance(layer, ReLU))
-    return re.fullmatch(r"(i*\|)?f*", order) is not None and order != ""
+    """Whether images come first, `Flatten` between, features last, as the layers here have them; and no ReLU of the input."""
+    kinds = {ReLU: "r", Flatten: "|", Linear: "f"}
+    order = "".join(kinds.get(type(layer), "i") for layer in layers)
+    return re.fullmatch(r"(i[ir]*\|r*|\|)?(f[fr]*)?", order) is not None and order != ""
 
 
 def _plain(module: nn.Module) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from quickstudy.errors import QuickstudyError
 from quickstudy.inner.rules.rates import FRACTION, NOT_NEGATIVE, REAL, Rate, at, within
 from quickstudy.inner.rules.rule import Rule, State, l2, zeros
@@ -44,5 +46,6 @@ class SGD(Rule):
                 momentum, kept = at(self.momentum, name, step), 1 if step == 0 else 1 - at(self.dampening, name, step)
                 buffer = new[f"momentum/{name}"] = momentum * state[f"momentum/{name}"] + kept * g
                 g = g + momentum * buffer if self.nesterov else buffer
-            moved[name] = phi[name] - at(self.lr, name, step) * g
+            lr = at(self.lr, name, step)
+            moved[name] = phi[name] - lr * g if isinstance(lr, torch.Tensor) else torch.sub(phi[name], g, alpha=lr)
         return moved, new

@@ -41,6 +41,10 @@ class StackedAdapters:
             return None
         return int(as_tensor(support.targets).max()) + 1
 
+    def at_once(self, support: Batch) -> int:
+        """A bound on memory: of phi and its gradient at each step."""
+        return 32
+
     def laid_out(self, phi: Parameters) -> Parameters:
         """As they are."""
         return phi

@@ -18,9 +18,6 @@ from quickstudy.tasks.task import Task
 if TYPE_CHECKING:
     from quickstudy.learners.gradient import GradientLearner, Learned
 
-TASKS = 32
-"""At most so many side by side: a bound on memory."""
-
 
 class SideBySide(Protocol):
     """A kind of model whose tasks can be stacked."""
@@ -32,6 +29,10 @@ class SideBySide(Protocol):
 
     def alike(self, support: Batch, query: Batch) -> Hashable:
         """What two tasks have in common if they can be stacked; None of a task that cannot be."""
+        ...
+
+    def at_once(self, support: Batch) -> int:
+        """How many tasks with such a support to take at once."""
         ...
 
     def laid_out(self, phi: Parameters) -> Parameters:
@@ -59,9 +60,10 @@ def together(learner: GradientLearner, tasks: Sequence[Task], learned: Sequence[
     try:
         for _, group in groupby(zip(kinds, pairs, strict=True), key=lambda both: both[0]):
             same = [pair for _, pair in group]
-            for at in range(0, len(same), TASKS):
+            size = side.at_once(same[0][0])
+            for at in range(0, len(same), size):
                 with learning(learner.model, seed=0):
-                    found.append(_learn(learner, side, same[at : at + TASKS], learned))
+                    found.append(_learn(learner, side, same[at : at + size], learned))
                     check_outer(*found[-1])
     except Diverged:
         return None

@@ -10,7 +10,7 @@ from torch import nn
 
 from quickstudy.inner.layerwise.layers import Linear
 from quickstudy.inner.layerwise.layout import filters_in_layout
-from quickstudy.inner.layerwise.net import Net
+from quickstudy.inner.layerwise.net import IMAGES, Net
 from quickstudy.inner.layerwise.parts import Part, parts_of, reads
 from quickstudy.models.device import device_of
 from quickstudy.models.functional import Parameters
@@ -21,6 +21,10 @@ from quickstudy.tasks.targets import as_tensor
 
 if TYPE_CHECKING:
     from quickstudy.learners.gradient import GradientLearner
+
+
+TASKS = 32
+"""At most so many side by side: a bound on memory."""
 
 
 class StackedNets:
@@ -58,6 +62,12 @@ class StackedNets:
         targets = as_tensor(support.targets)
         ways = 0 if targets.is_floating_point() else int(targets.max())
         return ways, *(part.shape if isinstance(part, torch.Tensor) else len(part) for part in parts)
+
+    def at_once(self, support: Batch) -> int:
+        """So many that a product has images enough, so few that a step's values stay in a processor's cache."""
+        if self.dimensions == 4 and device_of(self.model).type == "cpu":
+            return max(1, min(TASKS, IMAGES // len(support)))
+        return TASKS
 
     def laid_out(self, phi: Parameters) -> Parameters:
         """The weights of convolutions as these read them, so that none of their calls copies them."""
