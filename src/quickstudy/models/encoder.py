@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from quickstudy.models.cache import Cache, cache_file, fingerprint
-from quickstudy.models.device import like
+from quickstudy.models.device import CPU, device_of, like
 from quickstudy.models.precision import MANY, half, half_pays
 
 Memory = dict[str, torch.Tensor]
@@ -58,7 +58,7 @@ class Encoder(nn.Module):
     @property
     def chunk(self) -> int:
         """Inputs in one call of the network."""
-        return self.on_cpu * (1 if self.device.type == "cpu" else WIDER)
+        return self.on_cpu * (1 if device_of(self) == CPU else WIDER)
 
     def length(self, each: str) -> int:
         """How much there is to read of an input; those of like length go through together."""
