@@ -2,9 +2,10 @@
 
     python benchmarks/plan.py [NAME ...]
 
-Each configuration takes three processes of one thread: one that plans; one that makes real steps, for their processor seconds and
-the peak as the usual allocator leaves it; and one whose allocator gives freed blocks back at once, for the peak that is needed.
-The growth is that of the resident set, from the learner as it was built, over the first steps that were looked at.
+Each configuration takes three processes of one thread. One makes real steps, plans, and makes real steps again, in processor
+seconds. Two measure the growth of the resident set over real steps, from a learner that has made one step on four examples (what
+the libraries load when they are first used): one whose allocator gives freed blocks back at once, which is what the step needs,
+and one with the usual allocator of Linux.
 """
 
 from __future__ import annotations
@@ -16,42 +17,46 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 MAML = ["banking77-maml", "learner={name: maml, inner_lr: 5.0, outer_lr: 5.0e-4, inner_steps: 5}"]
-SIX = [*MAML, "model.lora={r: 8}", "episodes={ways: 5, shots: 2, queries: 1, tasks: 2}"]
+SIX = [*MAML, "model.lora={r: 8}", "episodes={ways: 5, shots: 2, queries: 1, tasks: 1}"]
 CONFIGURATIONS = {
     "minilm, LoRA on 6 layers, MAML, K=5": SIX,
     "the same, graph kept": [*SIX, "learner.keep_graph=true"],
     "the same, first order": [*SIX, "learner.gradient=first_order"],
-    "the same, micro_batch 4": [*SIX, "learner.micro_batch=4"],
+    "the same, micro_batch 4": [*SIX, "learner.micro_batch=4", "episodes.tasks=3"],
     "the same, the top 2 layers": [*SIX, "model.lora.layers=2", "episodes.tasks=4"],
     "minilm, LoRA, prototypical, 25 ways": ["banking77-proto"],
-    "conv4, MAML, 32 tasks": ["omniglot-maml"],
-    "conv4, MAML, K=5, 64 pixels": ["tiny-imagenet-maml"],
+    "conv4, MAML, K=1, 32 tasks": ["omniglot-maml"],
+    "conv4, MAML, K=5, 64 pixels": ["tiny-imagenet-maml", "episodes.queries=5"],
     "conv4, prototypical, 60 ways": ["omniglot-proto"],
-    "resnet12, prototypical": ["omniglot-proto", "model={resnet12: {width: 512, channels: 1, size: 42}}", "episodes.ways=10"],
-    "vit, MAML, K=5": ["omniglot-maml", "model={vit: {ways: 5}}", "learner.inner_steps=5", "episodes.tasks=8"],
+    "vit, MAML, K=5": [
+        "omniglot-maml",
+        "model={vit: {ways: 5}}",
+        "learner.inner_steps=5",
+        "episodes={ways: 5, shots: 5, queries: 5, tasks: 1}",
+    ],
 }
 """A recipe and its changes."""
-LOOKS, STEPS = 10, 3
-"""Steps that a plan looks at, and how many of them are made."""
+STEPS = 3
+"""Real steps, spread over the run; before the plan and after it."""
 AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
 def main(names: list[str]) -> None:
     begun = time.time()
     for name in names or CONFIGURATIONS:
-        planned, usual, at_once = one("plan", name), one("steps", name), one("steps", name, **AT_ONCE)
+        times, needed, usual = one("times", name), one("memory", name, **AT_ONCE), one("memory", name)
         row = {
             "configuration": name,
-            "MiB": {"planned": planned["MiB"], "measured": at_once["MiB"], "usual allocator": usual["MiB"]},
-            "seconds": {"planned": planned["seconds"], "measured": usual["seconds"]},
+            "MiB": {"planned": times["MiB"], "measured": needed, "usual allocator": usual},
+            "seconds": {"planned": times["planned"], "measured": times["measured"]},
             "error, %": {
-                "MiB": percent(planned["MiB"], at_once["MiB"]),
-                "MiB, usual allocator": percent(planned["MiB"], usual["MiB"]),
-                "seconds": percent(planned["seconds"], usual["seconds"]),
+                "MiB": percent(times["MiB"], needed),
+                "MiB, usual allocator": percent(times["MiB"], usual),
+                "seconds": percent(times["planned"], times["measured"]),
             },
-            "seconds to plan": planned["took"],
         }
         print(json.dumps(row), flush=True)
     print(json.dumps({"minutes": round((time.time() - begun) / 60, 1)}))
@@ -61,58 +66,69 @@ def percent(planned: float, measured: float) -> int:
     return round(100 * (planned / measured - 1))
 
 
-def one(what: str, name: str, **environment: str) -> dict:
+def one(what: str, name: str, **environment: str) -> Any:
     command = [sys.executable, __file__, f"--{what}", name]
     done = subprocess.run(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def recipe_of(name: str):
-    from quickstudy.runs.recipe import Recipe
-    from quickstudy.runs.shipped import find_recipe
+class Real:
+    """Real steps of a configuration."""
 
-    short, *changes = CONFIGURATIONS[name]
-    return Recipe.read(find_recipe(short), changes)
+    def __init__(self, name: str):
+        from quickstudy.runs.build import build_learner, train_episodes
+        from quickstudy.runs.outer import OuterLoop
+        from quickstudy.runs.processes import Processes
+        from quickstudy.runs.recipe import Recipe
+        from quickstudy.runs.shipped import find_recipe
+        from quickstudy.tasks.task import Task
+
+        short, *changes = CONFIGURATIONS[name]
+        self.recipe = Recipe.read(find_recipe(short), changes)
+        self.learner, self.episodes = build_learner(self.recipe), train_episodes(self.recipe)
+        self.outer = OuterLoop(self.learner, self.recipe, Processes())
+        first = self.episodes[0][0]
+        small = Task(*(part.take([0, -1]) for part in (first.support, first.query)))
+        self.learner.train(self.recipe.dropout)([small]).backward()
+        self.learner.zero_grad()
+
+    def seconds(self) -> list[float]:
+        """Processor seconds of some steps, drawing their tasks included."""
+        found = []
+        for at in range(STEPS):
+            index = int((at + 0.5) * self.recipe.steps / STEPS)
+            self.episodes[index]  # what is read from disk is read once in a run
+            begun = time.process_time()
+            self.outer.step(index, self.episodes[index])
+            found.append(time.process_time() - begun)
+        return found
 
 
-def plan(name: str) -> dict:
+def times(name: str) -> dict[str, float]:
     from quickstudy.runs.plan.plan import Planner
 
-    recipe, begun = recipe_of(name), time.perf_counter()
-    found = Planner(recipe, clock=time.process_time).plan(looks=LOOKS)
+    real = Real(name)
+    measured = real.seconds()
+    planner = Planner(real.recipe, clock=time.process_time)
+    found = planner.of(planner.recipe, planner.learner, looks=STEPS, judge=False)  # at the same steps
+    measured += real.seconds()
     grown = found.memory - found.weights
-    return {"MiB": round(grown / 2**20), "seconds": round(found.step, 3), "took": round(time.perf_counter() - begun)}
+    return {"MiB": round(grown / 2**20), "planned": round(found.step, 3), "measured": round(statistics.median(measured), 3)}
 
 
-def steps(name: str) -> dict:
-    import torch
-
+def memory(name: str) -> int:
+    """The growth of the peak, in MiB."""
     from quickstudy.models.sentence_encoder import SentenceEncoder
-    from quickstudy.runs.build import build_learner, train_episodes
-    from quickstudy.runs.outer import OuterLoop
-    from quickstudy.runs.processes import Processes
-    from quickstudy.tasks.task import Task
 
-    torch.set_num_threads(1)
-    recipe = recipe_of(name)
-    learner, episodes = build_learner(recipe), train_episodes(recipe)
-    outer = OuterLoop(learner, recipe, Processes())
-    looked_at = [int((at + 0.5) * recipe.steps / LOOKS) for at in range(LOOKS)][:: LOOKS // STEPS][:STEPS]
-    drawn = [episodes[index] for index in looked_at]
-    small = [part.take([0, -1]) for part in (drawn[0][0].support, drawn[0][0].query)]
-    learner.train(recipe.dropout)([Task(*small)]).backward()  # what the libraries load when they are first used
-    learner.zero_grad()
+    real = Real(name)
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is that of loading
     before = resident("VmRSS")
-    if isinstance(learner.model, SentenceEncoder) and not recipe.dropout:  # what the frozen layers give, as late in a run
-        learner.model.eval().lowered(episodes.source.texts, getattr(learner, "names", ()))
-    seconds = []
-    for index, _ in zip(looked_at, drawn, strict=True):
-        for _ in range(2 if index == looked_at[0] else 1):
-            begun = time.process_time()
-            outer.step(index, episodes[index])
-            seconds.append(time.process_time() - begun)
-    return {"MiB": round(resident("VmHWM") - before), "seconds": round(statistics.mean(seconds[1:]), 3)}
+    if isinstance(real.learner.model, SentenceEncoder) and not real.recipe.dropout:  # what frozen layers give, as late in a run
+        tasks = [task for index in range(real.recipe.steps) for task in real.episodes[index]]
+        met = [sentence for task in tasks for batch in (task.support, task.query) for sentence in batch.inputs]
+        real.learner.model.eval().lowered(met, getattr(real.learner, "names", ()))
+    real.seconds()
+    return round(resident("VmHWM") - before)
 
 
 def resident(what: str) -> float:
@@ -122,7 +138,10 @@ def resident(what: str) -> float:
 
 if __name__ == "__main__":
     given = sys.argv[1:]
-    if given[:1] in (["--plan"], ["--steps"]):
-        print(json.dumps({"--plan": plan, "--steps": steps}[given[0]](given[1])))
+    if given[:1] in (["--times"], ["--memory"]):
+        import torch
+
+        torch.set_num_threads(1)
+        print(json.dumps({"--times": times, "--memory": memory}[given[0]](given[1])))
     else:
         main(given)
