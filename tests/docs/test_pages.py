@@ -28,11 +28,12 @@ def test_the_training_loop_of_the_docs_learns(capsys):
     assert scope["loss"].requires_grad
 
 
-def test_trusting_a_gradient_says_what_the_check_says(capsys):
-    page = (ROOT / "docs" / "trusting-a-gradient.md").read_text(encoding="utf-8")
-    samples = re.findall(r"```(?:python\n(.*?)```\n\n```\n|\n\$ quickstudy (.*?)\n)(.*?)```", page, flags=re.S)
+@pytest.mark.parametrize(("page", "commands"), [("trusting-a-gradient.md", 1), ("the-gradient-through-learning.md", 0)])
+def test_the_pages_on_gradients_say_what_their_code_says(page, commands, capsys):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    samples = re.findall(r"```(?:python\n(.*?)```\n\n```\n|\n\$ quickstudy (.*?)\n)(.*?)```", text, flags=re.S)
     scope: dict = {}
-    assert len(samples) == len(blocks(ROOT / "docs" / "trusting-a-gradient.md")) + 1
+    assert len(samples) == len(blocks(ROOT / "docs" / page)) + commands
     for code, command, shown in samples:
         run(command.split()) if command else exec(code, scope)
         said = capsys.readouterr().out
