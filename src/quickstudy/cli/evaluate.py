@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from quickstudy.cli.device import Device
 from quickstudy.errors import QuickstudyError
 
 
@@ -35,9 +36,7 @@ def evaluate(
     ] = False,
     text: Annotated[str, typer.Option(help="The column of the sentences.")] = "text",
     label: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
-    device: Annotated[
-        str, typer.Option(help="Where it computes: auto (the GPU where there is one), cpu, cuda, cuda:1.")
-    ] = "auto",
+    device: Device = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a page about all of it here (one HTML file).")] = None,
 ) -> None:

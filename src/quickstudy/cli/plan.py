@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quickstudy.cli.device import Device
 from quickstudy.errors import QuickstudyError
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ def plan(
         list[str] | None, typer.Option(help="A larger base by its shapes: 1B, 8B, a folder or a config.json. Loads no weights.")
     ] = None,
     tokens: Annotated[int, typer.Option(help="Tokens of a sentence, for --base.")] = 128,
-    device: Annotated[
-        str, typer.Option(help="Where it computes: auto (the GPU where there is one), cpu, cuda, cuda:1.")
-    ] = "auto",
+    device: Device = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
 ) -> None:
     """How much memory and time will a recipe take, and what would lower them? Before it runs."""

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from quickstudy.cli.device import Device
 from quickstudy.errors import QuickstudyError
 
 
@@ -21,9 +22,7 @@ def train(
     ] = None,
     text: Annotated[str | None, typer.Option(help="The column of the sentences.")] = None,
     label: Annotated[str | None, typer.Option(help="The column of the labels.")] = None,
-    device: Annotated[
-        str, typer.Option(help="Where it computes: auto (the GPU where there is one), cpu, cuda, cuda:1.")
-    ] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Meta-train a learner: learn how to learn from many tasks."""
     from quickstudy.cli.progress import training_bar

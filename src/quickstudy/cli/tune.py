@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from quickstudy.cli.device import Device
 from quickstudy.errors import QuickstudyError
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ def tune(
     trials: Annotated[int, typer.Option(help="The budget; trial 0 is the recipe as it stands.")] = 20,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it stopped; more --trials lengthen a search.")] = False,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key of the recipe: --set steps=10")] = None,
-    device: Annotated[
-        str, typer.Option(help="Where it computes: auto (the GPU where there is one), cpu, cuda, cuda:1.")
-    ] = "auto",
+    device: Device = "auto",
 ) -> None:
     """Try a recipe with other values of a few settings, and keep the best."""
     from quickstudy.cli.progress import progress_bar

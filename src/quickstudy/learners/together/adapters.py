@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from quickstudy.inner.derivatives import Autograd
+from quickstudy.learners.together.groups import TASKS
 from quickstudy.models.functional import Parameters
 from quickstudy.models.heads import HEAD
 from quickstudy.models.mixed_lora import MixedLoRA
@@ -42,8 +43,8 @@ class StackedAdapters:
         return int(as_tensor(support.targets).max()) + 1
 
     def at_once(self, support: Batch) -> int:
-        """A bound on memory: of phi and its gradient at each step."""
-        return 32
+        """As many as memory is bound to."""
+        return TASKS
 
     def laid_out(self, phi: Parameters) -> Parameters:
         """As they are."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from quickstudy.learners.gradient import GradientLearner, Learned
 
 
+TASKS = 32
+"""At most so many side by side: a bound on memory, of phi and its gradient at each step."""
+
+
 class SideBySide(Protocol):
     """A kind of model whose tasks can be stacked."""
 

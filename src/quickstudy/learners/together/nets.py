@@ -12,6 +12,7 @@ from quickstudy.inner.layerwise.layers import Linear
 from quickstudy.inner.layerwise.layout import filters_in_layout
 from quickstudy.inner.layerwise.net import IMAGES, Net
 from quickstudy.inner.layerwise.parts import Part, parts_of, reads
+from quickstudy.learners.together.groups import TASKS
 from quickstudy.models.device import device_of
 from quickstudy.models.functional import Parameters
 from quickstudy.models.heads import HEAD
@@ -21,10 +22,6 @@ from quickstudy.tasks.targets import as_tensor
 
 if TYPE_CHECKING:
     from quickstudy.learners.gradient import GradientLearner
-
-
-TASKS = 32
-"""At most so many side by side: a bound on memory."""
 
 
 class StackedNets:
