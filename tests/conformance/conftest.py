@@ -18,6 +18,7 @@ from quickstudy.learners import find
 from quickstudy.learners.base import Learner
 from quickstudy.learners.find import find_learner, settings_of
 from quickstudy.learners.gradient import GradientLearner
+from quickstudy.models.language_model import LanguageModel
 from quickstudy.models.networks import mlp
 from quickstudy.models.sentence_encoder import SentenceEncoder
 from quickstudy.tasks.batch import Batch
@@ -38,7 +39,14 @@ SMALL = {
     "first_order_until": 0.0,
 }
 """Settings that keep a learner small, given to every constructor that takes them."""
-BENCHES = {"vectors": "classify", "labels": "classify", "sentences": "classify", "lora": "classify", "values": "regress"}
+BENCHES = {
+    "vectors": "classify",
+    "labels": "classify",
+    "sentences": "classify",
+    "lora": "classify",
+    "values": "regress",
+    "tokens": "language",
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,8 @@ class Case:
         return getattr(self.cls, "call", GradientLearner.call) is not GradientLearner.call
 
     def model(self, seed: int = 0) -> nn.Module:
+        if self.bench == "tokens":
+            return language_model(seed)
         if self.reads_text:
             return encoder(self.bench == "lora", seed)
         return mlp([4 + self.context, 8, 1 if self.bench == "values" else 3], seed=seed)
@@ -80,7 +90,7 @@ class Case:
         return self.cls(self.model(seed) if model is None else model, **{**small, **settings})
 
     def task(self, seed: int = 0) -> Task:
-        draw = text_batch if self.reads_text else vector_batch
+        draw = token_batch if self.bench == "tokens" else text_batch if self.reads_text else vector_batch
         return Task(draw(self.bench, 2, 2 * seed, seed), draw(self.bench, 2, 2 * seed + 1, seed), seed=seed)
 
 
@@ -105,9 +115,26 @@ def text_batch(bench: str, shots: int, seed: int, topic: int) -> Batch:
     return Batch(texts, labels)
 
 
+def token_batch(bench: str, shots: int, seed: int, topic: int) -> Batch:
+    """Blocks of uneven length, whose words come from a part of the vocabulary that the topic decides."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(3, 8, (shots,), generator=generator).tolist()
+    blocks = [3 * (topic % 4) + torch.randint(8, (length + 1,), generator=generator) for length in lengths]
+    return Batch([block[:-1] for block in blocks], [block[1:] for block in blocks])
+
+
+def language_model(seed: int) -> LanguageModel:
+    """A copy of a tiny random Llama with adapters on its upper layer."""
+    return _moved(_language_template(), seed)
+
+
 def encoder(lora: bool, seed: int) -> SentenceEncoder:
-    """A copy of a tiny random BERT, its trainable values moved a little by `seed` (so that LoRA's B is not zero)."""
-    template = _template(lora)
+    """A copy of a tiny random BERT."""
+    return _moved(_template(lora), seed)
+
+
+def _moved(template: Any, seed: int) -> Any:
+    """A copy of it, its trainable values moved a little by `seed` (so that LoRA's B is not zero)."""
     made = copy.deepcopy(template, {id(template.tokenizer): template.tokenizer})
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -121,6 +148,30 @@ def encoder(lora: bool, seed: int) -> SentenceEncoder:
 def _template(lora: bool) -> SentenceEncoder:
     made = models.load(_folder().name, lora={"r": 2, "target_modules": ["query", "value"]} if lora else None)
     return made if lora else made.requires_grad_(True)
+
+
+@cache
+def _language_template() -> LanguageModel:
+    return models.load(_language_folder().name, lora={"r": 2, "layers": 1})
+
+
+@cache
+def _language_folder() -> tempfile.TemporaryDirectory:
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    folder = tempfile.TemporaryDirectory()
+    words = ["<unk>", "</s>", *sorted({*FILLERS, *" ".join(TOPICS.values()).split()})]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = {"unk_token": "<unk>", "eos_token": "</s>", "pad_token": "</s>"}
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder.name)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "num_key_value_heads": 1}
+    config = transformers.LlamaConfig(vocab_size=len(words), num_hidden_layers=2, initializer_range=0.3, **sizes)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        transformers.LlamaForCausalLM(config).save_pretrained(folder.name)
+    return folder
 
 
 @cache
@@ -146,7 +197,7 @@ def learners() -> list[type[Learner]]:
 
 @cache
 def learns(cls: type[Learner]) -> bool:
-    return any(True for _ in Case(cls, "vectors").learner().parameters())
+    return any(True for _ in Case(cls, "vectors" if suits(cls, "vectors", "classify") else "tokens").learner().parameters())
 
 
 def differentiates(cls: type[Learner]) -> bool:
@@ -157,8 +208,12 @@ def differentiates(cls: type[Learner]) -> bool:
 
 
 def cases(benches: dict[str, str] = BENCHES) -> list[Case]:
-    every = [Case(cls, bench) for cls in learners() for bench, kind in benches.items() if kind in cls.kinds]
-    return [case for case in every if not (case.context and case.reads_text)]
+    every = [Case(cls, bench) for cls in learners() for bench, kind in benches.items() if suits(cls, bench, kind)]
+    return [case for case in every if not (case.context and (case.reads_text or case.bench == "tokens"))]
+
+
+def suits(cls: type[Learner], bench: str, kind: str) -> bool:
+    return kind in cls.kinds and (bench == "tokens" or not getattr(cls, "language_models_only", False))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -332,6 +332,8 @@ def test_answers_are_of_the_kind_of_the_targets(case):
     if case.bench == "values":
         assert answer.shape == task.query.targets.shape
         assert answer.is_floating_point()
+    elif case.bench == "tokens":
+        assert answer.shape == torch.cat(task.query.targets).shape
     elif case.bench == "vectors":
         assert set(answer.tolist()) <= {0, 1, 2}
         assert not answer.is_floating_point()

@@ -141,15 +141,30 @@ class Answers:
         (["a", "b", "c", "d"], ["a", "b", "d", "d"], {"accuracy": 0.75}),
         (torch.tensor([1, 0, 2, 1]), torch.tensor([1, 0, 0, 0]), {"accuracy": 0.5}),
         (PADDED, torch.tensor([[1, 0], [2, 7], [1, 7], [1, 1]]), {"accuracy": 2 / 3}),
-        ([torch.tensor([1, 0]), *[torch.tensor([2])] * 3], torch.tensor([[1, 0], [2, 9], [1, 9], [1, 9]]), {"accuracy": 3 / 5}),
         (torch.tensor([[1.0], [2.0], [3.0], [0.0]]), torch.tensor([[1.0], [2.0], [3.0], [2.0]]), {"squared_error": 1.0}),
         (torch.tensor([1.0, 2.0, 3.0, 0.0]), torch.tensor([[1.0], [2.0], [3.0], [2.0]]), {"squared_error": 1.0}),
     ],
-    ids=["labels", "indices", "padded", "ragged", "values", "flat values"],
+    ids=["labels", "indices", "padded", "values", "flat values"],
 )
 def test_a_task_judges_what_was_learned(targets, answer, score):
     batch = Batch(torch.zeros(4), targets)
     assert Task(batch, batch).score(Answers(answer)) == pytest.approx(score)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_task_judges_sequences_of_tokens_in_nats_a_token(padded):
+    truth = [torch.randint(3, (length,), generator=torch.Generator().manual_seed(length)) for length in (2, 5, 1, 3, 4, 2)]
+    truth[1][0] = -100
+    scores = [torch.randn(len(sequence), 3, generator=torch.Generator().manual_seed(i)) for i, sequence in enumerate(truth)]
+
+    class Model:
+        def logits(self, inputs):
+            chosen = [scores[i] for i in inputs.flatten().tolist()]
+            return torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True) if padded else torch.cat(chosen)
+
+    expected = torch.nn.functional.cross_entropy(torch.cat(scores), torch.cat(truth))
+    batch = Batch(torch.arange(6), truth)
+    assert Task(batch, batch).score(Model()) == {"nats_per_token": pytest.approx(expected.item())}
 
 
 def test_targets_as_a_head_numbers_them():

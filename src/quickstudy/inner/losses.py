@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.tasks.targets import IGNORED, as_tensor
+from quickstudy.tasks.targets import IGNORED, as_tensor, in_a_row, is_ragged
 
 Loss = Callable[[Any, Any], torch.Tensor | tuple[torch.Tensor, torch.Tensor]]
 """`loss(output, targets)`: one value an example (or a token), or `(values, weights)` with constant weights."""
@@ -18,10 +18,12 @@ Loss = Callable[[Any, Any], torch.Tensor | tuple[torch.Tensor, torch.Tensor]]
 def default_loss(output: Any, targets: Any) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
     """Cross entropy for whole-number targets (class dimension last, -100 ignored), squared error for real ones.
 
+    Sequences of targets are judged by an output `(positions, classes)` of all of them in a row, or by a padded one.
+
     A Hugging Face output stands for its `logits`; nothing is shifted: `logits[..., t, :]` is judged by `targets[..., t]`.
     """
     output = getattr(output, "logits", output)
-    targets = as_tensor(targets).to(output.device)
+    targets = (in_a_row(targets) if output.ndim == 2 and is_ragged(targets) else as_tensor(targets)).to(output.device)
     if targets.is_floating_point():
         if output.shape != targets.shape:
             raise QuickstudyError(

@@ -23,10 +23,11 @@ from quickstudy.models.adapters import is_adapter, load_adapter, save_adapter
 from quickstudy.models.encoder import Encoder
 from quickstudy.models.examples import Examples
 from quickstudy.models.functional import Functional, Parameters
+from quickstudy.models.language_model import LanguageModel
 from quickstudy.models.loading import made
 
 CONFIG = "quickstudy.json"
-_TRANSFORMER = "module."  # where an Encoder keeps its Transformer
+_TRANSFORMER = "module."  # where an Encoder or a LanguageModel keeps its Transformer
 
 
 class ExampleSentences(BaseModel):
@@ -67,13 +68,15 @@ def save(adapted: Adapted, folder: Path, *, card: str | None = None) -> None:
             "cannot be saved as tensors alone; save the learner's state_dict instead"
         )
     with new_folder(folder) as new:
-        spec = (adapted.model.spec or None) if isinstance(adapted.model, Encoder) else None
+        model = adapted.model
+        spec = (model.spec or None) if isinstance(model, (Encoder, LanguageModel)) else None
         moved = _moved(adapted)
         lora = {name: value for name, value in moved.items() if is_adapter(name) and spec}
         rest = {name: value for name, value in moved.items() if name not in lora}
         if lora and spec:
             inner = {name.removeprefix(_TRANSFORMER): value for name, value in lora.items()}
-            save_adapter(new / "adapter", inner, spec["lora"], spec["name"])
+            base = model.base if isinstance(model, LanguageModel) else spec["name"]
+            save_adapter(_adapter_folder(new, model), inner, spec["lora"], base)
         if rest:
             _write(rest, new / "weights.safetensors")
         if adapted.head is not None:
@@ -153,15 +156,16 @@ def _opened(folder: Path, config: Artefact, model: nn.Module | None) -> Adapted:
         model = made(config.model)
     if model is None:
         raise QuickstudyError(f"{folder} holds what a module of your own learned; open it with load(folder, model=that_module)")
-    if (folder / "adapter").is_dir():
-        phi |= {_TRANSFORMER + name: value for name, value in load_adapter(folder / "adapter").items()}
+    place = _adapter_folder(folder, model)
+    if (place / "adapter_model.safetensors").is_file():
+        phi |= {_TRANSFORMER + name: value for name, value in load_adapter(place).items()}
     if (folder / "weights.safetensors").is_file():
         phi |= load_file(folder / "weights.safetensors")
     own = dict(model.named_parameters()) | dict(model.named_buffers())
     for name, value in phi.items():
         if name not in own or own[name].shape != value.shape:
             raise QuickstudyError(f"{folder}: the parameter {name} does not belong to this model; it was saved for another one")
-    if isinstance(model, Encoder):  # ours alone, so the values go in for good and features can be embedded once
+    if isinstance(model, (Encoder, LanguageModel)):  # ours alone, so the values go in for good and features can be embedded once
         with torch.no_grad():
             for name, value in phi.items():
                 own[name].copy_(value)
@@ -180,6 +184,11 @@ def _opened(folder: Path, config: Artefact, model: nn.Module | None) -> Adapted:
         temperature=config.temperature,
         examples=examples,
     )
+
+
+def _adapter_folder(folder: Path, model: nn.Module) -> Path:
+    """Where PEFT's files are: at the top for a language model, so that other tools open the folder as it is."""
+    return folder if isinstance(model, LanguageModel) else folder / "adapter"
 
 
 def _require_dimension(folder: Path, encoder: Encoder, head: nn.Module | None, examples: Examples | None) -> None:

