@@ -1,4 +1,4 @@
-"""`quickstudy adapt [MODEL] --support my.csv --out clf`"""
+"""`quickstudy adapt [MODEL] --support my.csv --out clf`, `quickstudy adapt [MODEL] --text notes/ --out adapter`"""
 
 from __future__ import annotations
 
@@ -8,18 +8,31 @@ from typing import Annotated, Any
 
 import typer
 
+from quickstudy.cli.adapt_text import adapt_text
+from quickstudy.cli.device import Device
 from quickstudy.cli.warn import warn
 from quickstudy.errors import QuickstudyError
 
 
 def adapt(
-    support: Annotated[
-        str, typer.Option(help="A handful a label: sentences (CSV, TSV, JSONL), or a folder with a subfolder of images a label.")
-    ],
     out: Annotated[Path, typer.Option(help="The folder to write.")],
+    support: Annotated[
+        str | None,
+        typer.Option(help="A handful a label: sentences (CSV, TSV, JSONL), or a folder with a subfolder of images a label."),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            help="With --support: the column of the sentences. Without: text for a language model, a folder or a file "
+            "(.txt, .md, .jsonl, .pdf)."
+        ),
+    ] = None,
     model: Annotated[
         str | None,
-        typer.Argument(help="A run, a Hugging Face model folder or id, or a name. Default: minilm; efficientnet-lite0 of images"),
+        typer.Argument(
+            help="A run, a Hugging Face model folder or id, or a name. Default: minilm; of images efficientnet-lite0; of text "
+            "smollm2."
+        ),
     ] = None,
     names: Annotated[
         str, typer.Option(help="Whether the labels are words that say what they mean: auto (looks whether they do), yes or no.")
@@ -30,10 +43,15 @@ def adapt(
         typer.Option("--thorough", help="Try LoRA fine-tuning too: 40 sentences take 4 to 5 minutes, not 6 seconds."),
     ] = False,
     more: Annotated[Path | None, typer.Option(help="A classifier whose sentences are learned again, with these.")] = None,
-    text: Annotated[str, typer.Option(help="The column of the sentences.")] = "text",
     label: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
+    steps: Annotated[int | None, typer.Option(help="Of text: steps of Adam. Default: 8.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Of text: Adam's rate. Default: the model's own.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(help="Of text: other text, to see what is forgotten. Default: a page of prose.")
+    ] = None,
+    device: Device = "auto",
 ) -> None:
-    """Learn these labels from a handful of sentences or images."""
+    """Learn these labels from a handful of sentences or images; or teach a language model a text."""
     from quickstudy.cli.progress import progress_bar
     from quickstudy.cli.resolve import default_model, require_reader, resolve_for_adapting
     from quickstudy.evaluation.cross_validation import embedded_once
@@ -46,6 +64,13 @@ def adapt(
     from quickstudy.tasks.checkup import checkup, refuse_many_labels
     from quickstudy.tasks.table import Table
 
+    if support is None:
+        _refuse({"--unlabelled": unlabelled, "--more": more, "--thorough": thorough, "--names": names != "auto"}, "--support")
+        if text is None:
+            raise QuickstudyError("give --support with a table of sentences or a folder of images, or --text with a text")
+        return adapt_text(model, text, out, steps=steps, lr=lr, keep=keep, device=device)
+    _refuse({"--steps": steps, "--lr": lr, "--keep": keep}, "--text alone")
+    text = text or "text"
     refuse_full(out)
     if names not in ("auto", "yes", "no"):
         raise QuickstudyError(f"--names {names}: it is auto, yes or no")
@@ -74,6 +99,12 @@ def adapt(
     typer.echo(estimate.sentence(table.reads))
     asked = '"a sentence"' if table.reads == "sentence" else "photo.jpg"
     typer.echo(f"Next: quickstudy predict {out} {asked}")
+
+
+def _refuse(given: dict[str, Any], other: str) -> None:
+    for option, value in given.items():
+        if value:
+            raise QuickstudyError(f"{option} goes with {other}; leave it out")
 
 
 def _sentences(file: Path) -> list[str]:

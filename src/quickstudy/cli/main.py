@@ -15,6 +15,7 @@ from quickstudy.cli.check import check
 from quickstudy.cli.data import data
 from quickstudy.cli.demo import demo
 from quickstudy.cli.evaluate import evaluate
+from quickstudy.cli.generate import generate
 from quickstudy.cli.plan import plan
 from quickstudy.cli.predict import predict
 from quickstudy.cli.train import train
@@ -41,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, check, plan, train, tune, evaluate, adapt, predict):
+for command in (demo, check, plan, train, tune, evaluate, adapt, predict, generate):
     app.command()(command)
 app.add_typer(data, name="data")
 

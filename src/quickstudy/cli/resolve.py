@@ -9,7 +9,9 @@ from typing import Any
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
 
-DEFAULT_MODEL, DEFAULT_IMAGE_MODEL = "minilm", "efficientnet-lite0"
+DEFAULT_MODEL, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL = "minilm", "efficientnet-lite0", "smollm2"
+TEXT = {"lora": {"r": 8, "layers": 4}, "lr": 0.002, "steps": 8, "batch": 4, "micro_batch": 2}
+"""How plain text is learned where nobody says otherwise: adapters, Adam's rate, steps, blocks in a step and in a call."""
 PRIORS = Path(__file__).parents[1] / "priors"
 
 
@@ -98,3 +100,39 @@ def resolve_for_adapting(model: str, *, names: Any = "auto", unlabelled: Sequenc
         return learner
     trained = [learner] if any(True for _ in learner.parameters()) else []
     return Default(encoder, names=names, unlabelled=unlabelled, others=trained, thorough=thorough)
+
+
+def resolve_for_text(model: str, *, steps: int | None = None, lr: float | None = None) -> Any:
+    """What `quickstudy adapt MODEL --text` learns with: fine-tuning of the adapters of a language model.
+
+    MODEL is an adapter that `adapt` wrote, a run (its start, at the rate in its recipe), or a language model, which gets fresh
+    adapters.
+
+    Args:
+        steps, lr: in place of what the run's recipe or `TEXT` says.
+
+    Raises:
+        QuickstudyError: it is no language model, or has no adapters to learn.
+    """
+    from quickstudy.learners.artefact import is_artefact
+    from quickstudy.learners.artefact import load as load_artefact
+    from quickstudy.learners.baselines.fine_tune import FineTune
+    from quickstudy.models import load
+    from quickstudy.models.language_model import LanguageModel
+    from quickstudy.runs.train import open_run
+
+    settings = {key: TEXT[key] for key in ("lr", "steps", "batch", "micro_batch")}
+    folder = next((place for place in (Path(model).expanduser(), PRIORS / model) if (place / "recipe.yaml").is_file()), None)
+    if folder is not None:
+        recipe, learner = open_run(folder)
+        network: Any = getattr(learner, "model", None)
+        settings["lr"] = (recipe.learner.model_extra or {}).get("lr", settings["lr"])
+    elif is_artefact(Path(model).expanduser()):
+        network = load_artefact(Path(model).expanduser()).model
+    else:
+        network = load(model)
+        network = load(model, lora=TEXT["lora"]) if isinstance(network, LanguageModel) else network
+    if not isinstance(network, LanguageModel):
+        raise QuickstudyError(f"--text: {model} is no language model; name one such as {DEFAULT_TEXT_MODEL}, or give --support")
+    settings |= {key: value for key, value in (("steps", steps), ("lr", lr)) if value is not None}
+    return FineTune(network, **settings)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.models.shell import shell
 
 LoRA = Any
 """A PEFT `LoraConfig`, a rank, or a mapping of `LoraConfig`'s own fields and `layers`: how many of the top layers."""
@@ -77,6 +78,15 @@ def _plain(config: Any) -> dict[str, Any]:
     fields = {key: value for key, value in config.to_dict().items() if value != default.get(key)}
     fields.pop("base_model_name_or_path", None)
     return json.loads(json.dumps(fields, default=lambda value: sorted(value) if isinstance(value, set) else str(value)))
+
+
+def without_adapters(model: nn.Module) -> nn.Module:
+    """The same model as it was before adapters were put in; it shares every tensor with this one, which stays as it is."""
+    plain = shell(model)
+    for name, part in model.named_modules():
+        if hasattr(part, "lora_A") and hasattr(part, "base_layer"):
+            plain.set_submodule(name, part.base_layer)  # type: ignore[arg-type]
+    return plain
 
 
 def is_adapter(name: str) -> bool:

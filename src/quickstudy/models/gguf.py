@@ -23,7 +23,7 @@ def model_folder(file: Path) -> Path:
     configuration and state dict. The folder is in the cache, by the file's name, size and first megabyte.
 
     Raises:
-        QuickstudyError: `gguf` is not installed, the file is damaged or of an architecture that is not known, or the disk is full.
+        QuickstudyError: `gguf` is not installed, the file is damaged or of an unknown architecture, or the disk is full.
     """
     if not file.is_file():
         raise QuickstudyError(f"{file} is not there; name a GGUF file, a model folder or a Hugging Face id")

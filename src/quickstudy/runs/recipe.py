@@ -15,7 +15,8 @@ from quickstudy.learners.find import find_learner, is_file, settings_of
 from quickstudy.runs.atomic import write_atomically
 from quickstudy.runs.kinds import Count, Natural, Strengths
 from quickstudy.runs.model_part import ModelPart
-from quickstudy.runs.parts import DataPart, EpisodesPart, OuterPart, Part, TunePart, ValidationPart
+from quickstudy.runs.part import Part
+from quickstudy.runs.parts import DataPart, EpisodesPart, OuterPart, TunePart, ValidationPart
 from quickstudy.runs.problems import ProblemAt, problem_of, unknown_key, wrong_value
 from quickstudy.runs.yaml_positions import Document, Dumper, KeyPath
 from quickstudy.runs.yaml_positions import read as read_yaml
