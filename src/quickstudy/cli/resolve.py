@@ -10,8 +10,10 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
 
 DEFAULT_MODEL, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL = "minilm", "efficientnet-lite0", "smollm2"
-TEXT = {"lora": {"r": 8, "layers": 4}, "lr": 0.002, "steps": 8, "batch": 4, "micro_batch": 2}
-"""How plain text is learned where nobody says otherwise: adapters, Adam's rate, steps, blocks in a step and in a call."""
+TEXT = {"lr": 0.002, "steps": 8, "batch": 4, "micro_batch": 2}
+"""How plain text is learned where nobody says otherwise: Adam's rate, steps, blocks in a step and in a call."""
+RANK, LAYERS = 8, 4
+"""Of fresh adapters for text: on the top layers, so that those below are computed once a block."""
 PRIORS = Path(__file__).parents[1] / "priors"
 
 
@@ -121,7 +123,7 @@ def resolve_for_text(model: str, *, steps: int | None = None, lr: float | None =
     from quickstudy.models.language_model import LanguageModel
     from quickstudy.runs.train import open_run
 
-    settings = {key: TEXT[key] for key in ("lr", "steps", "batch", "micro_batch")}
+    settings: dict[str, Any] = dict(TEXT)
     folder = next((place for place in (Path(model).expanduser(), PRIORS / model) if (place / "recipe.yaml").is_file()), None)
     if folder is not None:
         recipe, learner = open_run(folder)
@@ -131,7 +133,9 @@ def resolve_for_text(model: str, *, steps: int | None = None, lr: float | None =
         network = load_artefact(Path(model).expanduser()).model
     else:
         network = load(model)
-        network = load(model, lora=TEXT["lora"]) if isinstance(network, LanguageModel) else network
+        if isinstance(network, LanguageModel):
+            depth: Any = network.module.config.num_hidden_layers  # type: ignore[union-attr]
+            network = load(model, lora={"r": RANK, "layers": min(LAYERS, depth)})
     if not isinstance(network, LanguageModel):
         raise QuickstudyError(f"--text: {model} is no language model; name one such as {DEFAULT_TEXT_MODEL}, or give --support")
     settings |= {key: value for key, value in (("steps", steps), ("lr", lr)) if value is not None}

@@ -90,15 +90,12 @@ def _go(
         if not (value.isfinite() and all(map(math.isfinite, nats)) and all(bool(p.isfinite().all()) for p in phi.values())):
             found.stopped = f"the loss at step {k} is not a number; lower the rate"
             return
+        found.curve += [nats] * bool(held_out)
+        if not held_out or average(nats, tokens) < min(average(earlier, tokens) for earlier in found.curve[:-1]):
+            found.adapted, found.kept = adapted, k
         if progress:
             progress("steps", k, len(batches))
-        if not held_out:
-            found.adapted, found.kept = adapted, k
-            continue
-        found.curve.append(nats)
-        if average(nats, tokens) < min(average(earlier, tokens) for earlier in found.curve[:-1]):
-            found.adapted, found.kept = adapted, k
-        elif k - found.kept >= PATIENCE:
+        if k - found.kept >= PATIENCE:
             found.stopped = f"the held-out loss rose after step {found.kept}"
             return
 

@@ -60,12 +60,17 @@ def _linear(module: nn.Module, layers: int | None) -> list[str]:
     depths = {}
     for name, part in module.named_modules():
         numbers = [int(piece) for piece in name.split(".") if piece.isdecimal()]
-        if numbers and (isinstance(part, nn.Linear) or _is_pointwise(part)):
+        if numbers and (isinstance(part, nn.Linear) or _is_pointwise(part) or _is_gpt2s(part)):
             depths[name] = numbers[0]
     depth = max(depths.values(), default=-1) + 1
     if layers is not None and not 0 < layers <= depth:
         raise QuickstudyError(f"lora: layers={layers}, but the model has {depth}; give a number from 1 to {depth}")
     return [name for name, at in depths.items() if layers is None or at >= depth - layers]
+
+
+def _is_gpt2s(part: nn.Module) -> bool:
+    """A linear layer as GPT-2 has it, its weight transposed."""
+    return type(part).__name__ == "Conv1D" and type(part).__module__.startswith("transformers.")
 
 
 def _is_pointwise(part: nn.Module) -> bool:

@@ -33,8 +33,12 @@ def model_folder(file: Path) -> Path:
     if not (folder / "config.json").is_file():
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)
+        import transformers
+
+        from quickstudy.models.loading import quiet
+
         model, tokenizer = _read(file)
-        with new_folder(folder) as new:
+        with new_folder(folder) as new, quiet(transformers):
             model.save_pretrained(new)
             tokenizer.save_pretrained(new)
             _forget_origin(new / "config.json")

@@ -87,7 +87,7 @@ def tokenizer(name: str) -> Any:
     """
     source = _source(name)
     with _reading(name, source) as (transformers, where):
-        return transformers.AutoTokenizer.from_pretrained(str(source), **where)
+        return _tokenizer(transformers, source, where)
 
 
 def made(spec: dict[str, Any]) -> Any:
@@ -137,12 +137,18 @@ def _pretrained(name: str, source: Path, attention: str, dtype: Precision) -> tu
             said = _found(transformers, source, image_loading.PREPROCESSING, where)
             reader = image_loading.Preprocessing.read(name, said, config)
         else:
-            reader = transformers.AutoTokenizer.from_pretrained(str(source), **where)
+            reader = _tokenizer(transformers, source, where)
         causal = is_causal(*(config.architectures or ())) and not _found(transformers, source, "modules.json", where)
         module = (transformers.AutoModelForCausalLM if causal else transformers.AutoModel).from_pretrained(
             str(source), attn_implementation=attention, use_safetensors=True, dtype=getattr(torch, dtype), **where
         )
     return module, reader
+
+
+def _tokenizer(transformers: Any, source: Path, where: dict[str, Any]) -> Any:
+    if source.is_dir() and not any(source.glob("*token*")) and not any(source.glob("vocab*")) and not any(source.glob("*.model")):
+        raise QuickstudyError(f"{source} holds no tokenizer; copy that of its base model there (tokenizer.json and its config)")
+    return transformers.AutoTokenizer.from_pretrained(str(source), **where)
 
 
 @contextmanager
