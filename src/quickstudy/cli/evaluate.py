@@ -9,22 +9,34 @@ from typing import Annotated, Any
 import typer
 
 from quickstudy.cli.device import Device
+from quickstudy.cli.evaluate_text import evaluate_text, reads_text, refuse_labelled
 from quickstudy.errors import QuickstudyError
 
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="`default`, a run, a Hugging Face model folder or id, or a name.")],
     data: Annotated[
-        str | None, typer.Option(help="A table, a folder of images or a named set. Default: the run's own test part.")
+        str | None,
+        typer.Option(
+            help="A table, a folder of images or a named set; for a language model a folder or file of text (.txt, .md, .jsonl, "
+            ".pdf). Default: the run's own test part."
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="The part of a named set.")] = "test",
     fold: Annotated[int | None, typer.Option(help="A published class split of a named set, from 1.")] = None,
-    ways: Annotated[str, typer.Option(help="Classes a task: a number, a range (3-7) or 'all'.")] = "5",
-    shots: Annotated[str, typer.Option(help="Examples a class to learn from: a number or a range (1-5).")] = "5",
-    queries: Annotated[
-        str, typer.Option(help="Examples a class to be judged on: a number or 'all'. Default: 5, or all where ways are all.")
+    ways: Annotated[str, typer.Option(help="Classes a task: a number, a range (3-7) or 'all'. Default: 5.")] = "",
+    shots: Annotated[
+        str, typer.Option(help="Examples a class to learn from: a number or a range (1-5). Default: 5; of text 4 blocks.")
     ] = "",
-    episodes: Annotated[int | None, typer.Option(help="How many tasks. Default: 100, or 10 where ways are all.")] = None,
+    queries: Annotated[
+        str,
+        typer.Option(
+            help="Examples a class to be judged on: a number or 'all'. Default: 5, or all where ways are all; of text 4 blocks."
+        ),
+    ] = "",
+    episodes: Annotated[
+        int | None, typer.Option(help="How many tasks. Default: 100, or 10 where ways are all; of text 20.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the tasks.")] = 0,
     names: Annotated[bool, typer.Option("--names", help="The class name is one more example, for every learner alike.")] = False,
     baselines: Annotated[
@@ -34,6 +46,9 @@ def evaluate(
     thorough: Annotated[
         bool, typer.Option("--thorough", help="MODEL `default` tries fine-tuning too, as `adapt --thorough` does.")
     ] = False,
+    steps: Annotated[
+        str | None, typer.Option(help="Of a language model: after how many steps it is judged. Default: 0,1,2,4,8.")
+    ] = None,
     text: Annotated[str, typer.Option(help="The column of the sentences.")] = "text",
     label: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
     device: Device = "auto",
@@ -61,6 +76,14 @@ def evaluate(
         raise QuickstudyError(f"--baselines {baselines}: give none, standard or full")
     if report:
         page.check_place(report)
+    if reads_text(model):
+        given = {"--split": split != "test", "--fold": fold, "--ways": ways, "--names": names, "--thorough": thorough}
+        refuse_labelled(model, given | {"--text": text != "text", "--label": label != "label"})
+        numbers = {"steps": steps, "shots": shots, "queries": queries, "episodes": episodes, "seed": seed}
+        return evaluate_text(model, data, **numbers, baselines=baselines, device=device, json_file=json_file, report=report)
+    if steps is not None:
+        raise QuickstudyError(f"--steps belongs to a language model that learns text, and {model} is none; leave it out")
+    ways, shots = ways or "5", shots or "5"
     everything = ways == "all"
     if fold is None and data is not None and divided_by_class(data):
         fold = 1

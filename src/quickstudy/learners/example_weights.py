@@ -32,16 +32,25 @@ class ExampleWeights(GradientLearner):
         self.slopes = nn.Parameter(like(model).new_zeros(width))
         self.level = nn.Parameter(like(model).new_zeros(()))
 
-    def weight(self, losses: torch.Tensor) -> torch.Tensor:
-        """V: how much examples with these losses count, `(examples,)`."""
-        return 2 * torch.sigmoid(self.level + torch.tanh(losses.unsqueeze(-1) - self.hinges) @ self.slopes)
+    def weight(self, losses: torch.Tensor, seen: torch.Tensor | float = 0.0) -> torch.Tensor:
+        """V: how much examples with these losses count, `(examples,)`.
+
+        Args:
+            seen: what its units see beside the loss, `(examples, width)`.
+        """
+        return 2 * torch.sigmoid(self.level + torch.tanh(losses.unsqueeze(-1) - self.hinges + seen) @ self.slopes)
+
+    def weights(self, losses: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """How much these examples count, which have these losses now."""
+        return self.weight(losses)
 
     def inner_objective(self, phi: Parameters, batch: Batch, whole: bool) -> tuple[torch.Tensor, torch.Tensor | float]:
         """The support's loss with every value weighed."""
-        return total(self._weighed, self.call(phi, batch.inputs), batch.targets, whole=whole)
 
-    def _weighed(self, output: Any, targets: Any) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        found = self.loss(output, targets)
-        values, counts = found if isinstance(found, tuple) else (found, None)
-        values = self.weight(values) * values
-        return values if counts is None else (values, counts)
+        def weighed(output: Any, targets: Any) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+            found = self.loss(output, targets)
+            values, counts = found if isinstance(found, tuple) else (found, None)
+            values = self.weights(values, batch) * values
+            return values if counts is None else (values, counts)
+
+        return total(weighed, self.call(phi, batch.inputs), batch.targets, whole=whole)

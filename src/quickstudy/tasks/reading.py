@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import sys
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -38,10 +40,10 @@ def rows(path: str | Path, *, text: str = "text", label: str = "label") -> Itera
 def records(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields (line number, column -> value) of every row that is not blank; `columns` are certain to be there.
 
-    A line number is that of the row's first physical line, counted from 1.
+    A line number is that of the row's first physical line, counted from 1. A file may be gzipped (`.jsonl.gz`).
     """
     path = Path(path)
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if path.is_dir():
         raise QuickstudyError(f"{path} is a folder; name a CSV, TSV or JSONL file in it")
     if not path.exists():
@@ -84,7 +86,8 @@ def require_columns(columns: Sequence[str], found: Sequence[str], where: str, ro
                 if len(likely) > 1:
                     several = f"{', '.join(likely[:-1])} and {likely[-1]}"
                     raise QuickstudyError(f"{what}; {several} could each be the sentences: say which with --text")
-            raise QuickstudyError(f"{what}; say which are yours with --text and --label")
+            which = "are yours with --text and --label" if len(columns) > 1 else "holds the text with --text"
+            raise QuickstudyError(f"{what}; say which {which}")
 
 
 def _of_sentences(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -108,41 +111,55 @@ def _string(value: Any, column: str, where: str) -> str:
     return str(value)
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """Decoded physical lines with their ends; errors name the byte."""
+def suffix_of(path: Path) -> str:
+    """The kind of a file by its name, in lower case: ".jsonl" of `a.JSONL` and of `a.jsonl.gz`."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def physical_lines(path: Path, save_as: str = "the table as CSV, TSV or JSONL text") -> Iterator[str]:
+    """Decoded lines of a file, gzipped or not, with their ends; errors name the byte (of what is in the gzip).
+
+    Args:
+        path: the file.
+        save_as: what to do about a binary file, for the message.
+    """
+    zipped = path.suffix.lower() == ".gz"
     try:
-        file = path.open("rb")
+        file = gzip.GzipFile(path) if zipped else path.open("rb")
     except OSError as error:
         raise QuickstudyError(f"cannot open {path}: {error.strerror}; check that you may read it") from None
     with file:
-        head = file.peek(_PEEK)[:_PEEK]
-        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise QuickstudyError(f"{path} is UTF-16, not UTF-8 (from byte 0); save it as UTF-8")
-        if b"\0" in head:  # before a line is read: a binary file may be one line of gigabytes
-            raise QuickstudyError(_binary(path, head.index(0)))
-        offset = 0
-        for raw in file:
-            if b"\0" in raw:
-                raise QuickstudyError(_binary(path, offset + raw.index(0)))
-            try:
-                line = raw.decode()
-            except UnicodeDecodeError as error:
-                raise QuickstudyError(f"{path} is not UTF-8 at byte {offset + error.start}; save it as UTF-8") from None
-            yield line if offset else line.removeprefix("\ufeff")
-            offset += len(raw)
+        try:
+            head = file.peek(_PEEK)[:_PEEK]
+            if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+                raise QuickstudyError(f"{path} is UTF-16, not UTF-8 (from byte 0); save it as UTF-8")
+            if b"\0" in head:  # before a line is read: a binary file may be one line of gigabytes
+                raise QuickstudyError(_binary(path, head.index(0), save_as))
+            offset = 0
+            for raw in file:
+                if b"\0" in raw:
+                    raise QuickstudyError(_binary(path, offset + raw.index(0), save_as))
+                try:
+                    line = raw.decode()
+                except UnicodeDecodeError as error:
+                    raise QuickstudyError(f"{path} is not UTF-8 at byte {offset + error.start}; save it as UTF-8") from None
+                yield line if offset else line.removeprefix("\ufeff")
+                offset += len(raw)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise QuickstudyError(f"{path} is no whole gzip file ({error}); copy it again, or unpack it") from None
 
 
-def _binary(path: Path, offset: int) -> str:
-    return f"{path} looks binary (a NUL at byte {offset}); save the table as CSV, TSV or JSONL text"
+def _binary(path: Path, offset: int, save_as: str) -> str:
+    return f"{path} looks binary (a NUL at byte {offset}); save {save_as}"
 
 
-def _empty(path: Path) -> QuickstudyError:
-    return QuickstudyError(f"{path} is empty; each row needs a text and a label")
+def _empty(path: Path, columns: Sequence[str]) -> QuickstudyError:
+    return QuickstudyError(f"{path} is empty; each row needs a text{' and a label' * (len(columns) > 1)}")
 
 
 def _json_lines(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     number, empty = 0, True
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(physical_lines(path), start=1):
         if not line.strip():
             continue
         where, empty = f"{path}, line {number}", False
@@ -159,14 +176,14 @@ def _json_lines(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[
         require_columns(columns, list(record), where, [record])
         yield number, record
     if empty:
-        raise _empty(path)
+        raise _empty(path, columns)
 
 
 def _delimited(path: Path, columns: Sequence[str], delimiter: str | None) -> Iterator[tuple[int, dict[str, Any]]]:
-    lines = _lines(path)
+    lines = physical_lines(path)
     before, first = next(((i, line) for i, line in enumerate(lines) if line.strip()), (0, ""))
     if not first:
-        raise _empty(path)
+        raise _empty(path, columns)
     if delimiter is None:
         delimiter = next((mark for mark in ",;\t" if mark in first), ",")
     reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)

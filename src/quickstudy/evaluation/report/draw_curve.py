@@ -34,6 +34,8 @@ def curve(
     key: str,
     title: str,
     log: bool = True,
+    even: bool = False,
+    least: float | None = 0.0,
     level: tuple[str, float] | None = None,
 ) -> str:
     """The lines over a scale of amounts, each named at its end.
@@ -42,19 +44,21 @@ def curve(
         across: what the amounts are, below the axis.
         key: begins the ids of this figure.
         log: whether equal steps are equal factors, with a mark at each amount; else round amounts are marked.
+        even: whether the amounts stand equally far apart instead, with a mark at each.
+        least: what a score cannot be below; None where these are differences.
         level: a name and a score to compare with, drawn straight across.
     """
     amounts = sorted({amount for each in series for amount, _, _ in each.points})
     numbers = [number for each in series for _, mean, ends in each.points for number in (mean, *(ends or ()))]
     if level:
         numbers += [level[1], *(level[1] + side * LEAST for side in (-1, 1) if metric == "accuracy")]
-    y = Scale(*around(numbers, least=0.0, most=1.0 if metric == "accuracy" else None), length=HEIGHT)
-    x = Scale(amounts[0], amounts[-1], log=log)
+    y = Scale(*around(numbers, least=least, most=1.0 if metric == "accuracy" else None), length=HEIGHT)
+    x = _Even(amounts) if even else Scale(amounts[0], amounts[-1], log=log)
     body = []
     for at in ticks(y.low, y.high):
         shown = f"{100 * at:.4g}%" if metric == "accuracy" else f"{at:.4g}"
         body += [line(0, y(at), "100%", y(at), class_="grid"), text(shown, -8, y(at), dy=4, class_="tick end")]
-    marked = amounts if log else ticks(amounts[0], amounts[-1], 4)
+    marked = amounts if log or even else ticks(amounts[0], amounts[-1], 4)
     body += [text(f"{amount:g}", x(amount), HEIGHT + 20, class_="tick middle") for amount in marked]
     body.append(text(across, "50%", HEIGHT + 40, class_="tick middle"))
     if level:
@@ -75,6 +79,17 @@ def curve(
         body.append(text(level[0], "100%", f"{names[-1]:.1f}", dx=31, dy=4, class_="tick"))
         said += f"; {level[0]} {words.value(level[1], metric)}"
     return figure(body, key=key, title=title, description=f"{said}.", height=HEIGHT, margin=(10, 134, 48, 46), kind="curve")
+
+
+class _Even(Scale):
+    """Amounts in their order, the same distance from one to the next."""
+
+    def __init__(self, amounts: Sequence[float]):
+        super().__init__(0, len(amounts) - 1)
+        self.amounts = list(amounts)
+
+    def share(self, number: float) -> float:
+        return super().share(self.amounts.index(number))
 
 
 def spread(places: Sequence[float], apart: float) -> list[float]:

@@ -1,0 +1,73 @@
+"""An evaluation of a language model as one page of HTML that needs nothing else: no network, no script."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from quickstudy.evaluation.report import page as report
+from quickstudy.runs.atomic import write_atomically
+
+DEEPEST, FULL = 48, 3.0
+"""Percent of colour behind a token at most, and the change in nats from which on it has that much."""
+
+
+def write(path: Path, found: dict[str, Any]) -> None:
+    """Writes what `gather` found as a page.
+
+    Raises:
+        QuickstudyError: `path` is no place for a report.
+    """
+    report.check_place(path)
+    # Half of a surrogate pair becomes a question mark.
+    write_atomically(path, render(found).encode("utf-8", errors="replace"))
+
+
+def render(found: dict[str, Any]) -> str:
+    """What `gather` found, as HTML; it looks like the page of any other evaluation."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup, escape
+
+    from quickstudy.evaluation.language import figures
+    from quickstudy.evaluation.report import words
+
+    here, there = Path(__file__).parent, Path(report.__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader(here),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: value if isinstance(value, Markup) or callable(value) else words.plain(value),
+    )
+    result = found["result"]
+    return environment.get_template("page.html.j2").render(
+        **found,
+        curve=Markup(figures.scores_over_steps(result)),
+        less=Markup(figures.differences_over_steps(result)),
+        scores=lambda of: list(figures.scores_table(result, of)),
+        differences=list(figures.differences_table(result)),
+        rates_rows=list(figures.rates_table(result)),
+        mark=Markup(report.MARK),
+        words=words,
+        signed=lambda number: words.minus(f"{number:+.3f}"),
+        percent=lambda nats: f"{100 * math.exp(-nats):.2g}%",
+        tint=tint,
+        piece=lambda text: Markup(escape(in_line(text))),
+        css=Markup("\n".join((place / "page.css").read_text(encoding="utf-8") for place in (there, here))),
+    )
+
+
+def tint(change: float | None) -> str:
+    """How much colour a token gets for the change of its loss, as CSS; none where that is small or not known."""
+    depth = round(DEEPEST * min(abs(change or 0.0), FULL) / FULL)
+    return f"--depth:{depth}%;--hue:var({'--accent' if (change or 0) < 0 else '--c1'})" if depth >= 4 else ""
+
+
+def in_line(text: str) -> str:
+    """A token's text on one line, with its spaces."""
+    from quickstudy.evaluation.report.words import FORMATTING
+
+    shown = text.replace("\r", "").replace("\n", "\u21b5")
+    return "".join(c if c.isprintable() or c in FORMATTING else " " for c in shown)
