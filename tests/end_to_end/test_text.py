@@ -11,7 +11,8 @@ import torch
 from quickstudy import load
 from quickstudy.cli.main import run
 
-WORDS = "my the card please help is it now lost stolen gone late waiting slow back return wrong".split()
+SOME = "my the card please help is it now lost stolen gone late waiting slow back return wrong"
+WORDS = SOME.split()
 OPENED_ELSEWHERE = """
 import json, sys, torch
 from peft import PeftModel

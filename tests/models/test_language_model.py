@@ -95,7 +95,7 @@ def test_gradients_are_the_same_with_and_without_the_frozen_layers_cut():
 def test_without_adapters_it_is_the_plain_model():
     plain, adapted = made("Llama"), made("Llama", layers=1)
     with torch.no_grad():
-        for name, parameter in adapted.named_parameters():
+        for parameter in adapted.parameters():
             if parameter.requires_grad:
                 parameter.fill_(0.3)
     some = blocks(5, 3)

@@ -8,7 +8,8 @@ from quickstudy.models.loading import tokenizer
 from quickstudy.tasks.documents import Document
 from quickstudy.tasks.own_text import MOST, divided
 
-WORDS = "my the card please help is it now lost stolen gone late waiting slow back return wrong".split()
+SOME = "my the card please help is it now lost stolen gone late waiting slow back return wrong"
+WORDS = SOME.split()
 
 
 def documents(count: int, length: int = 30) -> list[Document]:
@@ -26,7 +27,8 @@ def reader(tiny_llama):
 def test_a_fifth_of_the_documents_is_held_out_and_nothing_is_in_both(reader, count, held):
     text = divided(documents(count), reader, block=16)
     assert (text.documents, len(text.held_out)) == (count - held, held)
-    both = [{tuple(b.tolist()) for b in side} for side in (text.support.inputs, sum((h.inputs for h in text.held_out), []))]
+    held_out = [block for document in text.held_out for block in document.inputs]
+    both = [{tuple(block.tolist()) for block in side} for side in (text.support.inputs, held_out)]
     assert not both[0] & both[1]
     assert text.tokens == sum(map(len, text.support.targets)) > 0
     for inputs, targets in zip(text.support.inputs, text.support.targets, strict=True):

@@ -29,7 +29,7 @@ class DomainsPart(Part):
     by: Literal["topic", "domain", "document"] = "topic"
     """What a task is: documents of one domain about the same thing, a whole domain, or one long document."""
     size: Annotated[Count, Field(ge=2)] = 16
-    """Documents of a topic: at least these, and fewer than twice as many."""
+    """Documents of a topic; the last one of a domain has those that are left too, fewer than twice as many."""
     block: Annotated[Count, Field(ge=8)] = 128
     """Tokens that a block predicts at most."""
 

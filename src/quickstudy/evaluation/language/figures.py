@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from statistics import fmean
 from typing import Any
 
 from quickstudy.evaluation.language.verdict import LEAST
 from quickstudy.evaluation.report.draw_curve import Series, curve
 from quickstudy.evaluation.report.draw_intervals import certain
-
-ACROSS = "steps on a new task"
+from quickstudy.evaluation.report.words import possible
+from quickstudy.evaluation.statistics import Interval
 
 
 def scores_over_steps(result: dict[str, Any]) -> str:
@@ -18,37 +19,43 @@ def scores_over_steps(result: dict[str, Any]) -> str:
     A method that takes no steps is a level line. One that was judged on fewer tasks stands at its paired difference from the
     judged one, since its own mean is over other tasks.
     """
-    steps = result["steps"]
-    if len(steps) < 2:
-        return ""
     full = result["results"][0]["count"]
     judged = [row["mean"] for row in _rows(result, result["methods"][0]["learner"])]
     series = []
     for method in result["methods"]:
         rows = _rows(result, method["learner"])
-        points = [(row["steps"], row["mean"], row["ci95"]) for row in rows]
+        points = [(row["steps"], row["mean"], _ends(row)) for row in rows]
         if rows[0]["count"] < full:
-            less = _differences(result, method["learner"])
-            points = [(row["steps"], mean - row["difference"], None) for row, mean in zip(less, judged, strict=True)]
+            less = differences(result, method["learner"])
+            points = [(row["steps"], mean + row["difference"], None) for row, mean in zip(less, judged, strict=True)]
         if _is_level(method):  # its interval once, lest it hides those of the others
-            points = [(*points[0][:2], None), points[-1]]
+            level = fmean(mean for _, mean, _ in points)
+            points = [(points[0][0], level, None), (points[-1][0], level, points[-1][2])]
         series.append(Series(method["learner"], points))
     title = "Nats a token of every method over the steps that it takes on a new task"
-    return curve(series, "nats_per_token", ACROSS, key="curve", title=title, log=False, even=True)
+    return _drawn(series, result["steps"], "curve", title)
 
 
 def differences_over_steps(result: dict[str, Any]) -> str:
-    """The judged method less each baseline, paired by task; nothing where there is no baseline, or a single number of steps."""
-    others = result["methods"][1:]
-    if not others or len(result["steps"]) < 2:
+    """Each baseline less the judged method, which is the line at zero, paired by task; nothing where there is no baseline."""
+    name, others, steps = result["methods"][0]["learner"], result["methods"][1:], result["steps"]
+    series = [Series(name, [(steps[0], 0.0, None), (steps[-1], 0.0, None)])]
+    for method in others:
+        rows = differences(result, method["learner"])
+        series.append(Series(method["learner"], [(row["steps"], row["difference"], row["ci95"]) for row in rows]))
+    title = f"Each baseline less {name}, on the same tasks, over the steps"
+    return _drawn(series, steps, "less", title, least=None) if others else ""
+
+
+def _ends(row: dict[str, Any]) -> Interval:
+    """The interval of a score as a figure has it: of two or three tasks it would dwarf all else."""
+    return possible(row["ci95"], row["metric"]) if row["ci95"] and row["count"] > 3 else None
+
+
+def _drawn(series: Sequence[Series], steps: Sequence[int], key: str, title: str, **more: Any) -> str:
+    if len(steps) < 2:
         return ""
-    series = [
-        Series(each["learner"], [(r["steps"], r["difference"], r["ci95"]) for r in _differences(result, each["learner"])])
-        for each in others
-    ]
-    title = f"{result['methods'][0]['learner']} less each baseline, on the same tasks, over the steps"
-    level = ("no difference", 0.0)
-    return curve(series, "nats_per_token", ACROSS, key="less", title=title, log=False, even=True, least=None, level=level)
+    return curve(series, "nats_per_token", "steps on a new task", key=key, title=title, log=False, even=True, **more)
 
 
 def scores_table(result: dict[str, Any], found: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -66,7 +73,7 @@ def scores_table(result: dict[str, Any], found: dict[str, Any]) -> Iterator[dict
             {
                 "mean": row["mean"],
                 "half": row["ci95"] and row["ci95"][1] - row["mean"],
-                "best": row["mean"] <= lowest[row["steps"]],
+                "best": row["count"] == full and row["mean"] <= lowest[row["steps"]],
             }
             for row in rows
         ]
@@ -75,12 +82,15 @@ def scores_table(result: dict[str, Any], found: dict[str, Any]) -> Iterator[dict
             yield {"name": method["learner"], "count": count, "few": count < full, "level": _is_level(method), "cells": cells}
 
 
-def differences_table(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A row a baseline, with the judged method less it after each number of steps."""
-    for method in result["methods"][1:]:
-        rows = _differences(result, method["learner"])
-        cells = [row | {"certain": certain(row["ci95"], row["count"]) and abs(row["difference"]) >= LEAST} for row in rows]
-        yield {"name": method["learner"], "count": rows[0]["count"], "cells": cells}
+def differences(found: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """A baseline less the judged method, after each number of steps; `certain`: which of them is better."""
+    rows = []
+    for row in found["comparisons"]:
+        if row["against"] == name:
+            ends = row["ci95"] and sorted(-end for end in row["ci95"])
+            sure = certain(ends, row["count"]) and abs(row["difference"]) >= LEAST
+            rows.append(row | {"difference": -row["difference"], "ci95": ends, "certain": sure})
+    return rows
 
 
 def rates_table(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -100,7 +110,3 @@ def _is_level(method: dict[str, Any]) -> bool:
 
 def _rows(found: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [row for row in found["results"] if row["learner"] == name]
-
-
-def _differences(found: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    return [row for row in found["comparisons"] if row["against"] == name]

@@ -19,7 +19,7 @@ from quickstudy.models.loading import load, made
 from quickstudy.runs.recipe import Recipe
 
 Which = Literal["none", "standard", "full"]
-FRESH = "Fresh adapters"
+FRESH = "Fresh LoRA"
 ALL_RATES = (0.00001, 0.00003, 0.0001, 0.0003)
 """Adam's on all weights: as many as adapters are tried at."""
 LONG = (5, 10, 15, 20, 25, 30)
@@ -68,7 +68,7 @@ def methods(
     if which == "full":
         every = FineTune(base, ALL_RATES[1], batch=WHOLE, space=".", micro_batch=micro_batch)
         factors = [rate / ALL_RATES[1] for rate in ALL_RATES]
-        found.append(Method("All weights", every, "all weights of the base move, by Adam", factors, first=SLOW_TASKS))
+        found.append(Method("Full tuning", every, "all weights of the base move, by Adam", factors, first=SLOW_TASKS))
         if recipe is not None and not isinstance(judged.learner, JointTraining):
             joint = _jointly_trained(fresh, recipe, progress)
             about = "adapters trained on the same tasks without an inner loop, then Adam"

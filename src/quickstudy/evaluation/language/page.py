@@ -47,16 +47,23 @@ def render(found: dict[str, Any]) -> str:
         curve=Markup(figures.scores_over_steps(result)),
         less=Markup(figures.differences_over_steps(result)),
         scores=lambda of: list(figures.scores_table(result, of)),
-        differences=list(figures.differences_table(result)),
+        differences=[(method["learner"], figures.differences(result, method["learner"])) for method in result["methods"][1:]],
         rates_rows=list(figures.rates_table(result)),
         mark=Markup(report.MARK),
         words=words,
-        signed=lambda number: words.minus(f"{number:+.3f}"),
-        percent=lambda nats: f"{100 * math.exp(-nats):.2g}%",
+        signed=lambda number: words.minus(f"{number:+.3f}") if abs(number) >= 0.0005 else "0.000",
+        probability=probability,
         tint=tint,
         piece=lambda text: Markup(escape(in_line(text))),
         css=Markup("\n".join((place / "page.css").read_text(encoding="utf-8") for place in (there, here))),
     )
+
+
+def probability(nats: float) -> str:
+    """Of a token with this loss, as a reader says it: "12%", "1 in 4,500"."""
+    if nats < math.log(50):
+        return f"{100 * math.exp(-nats):.0f}%"
+    return f"1 in {float(f'{math.exp(min(nats, 700)):.2g}'):,.0f}" if nats < 30 else "next to nothing"
 
 
 def tint(change: float | None) -> str:

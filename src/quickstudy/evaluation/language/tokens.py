@@ -20,6 +20,8 @@ from quickstudy.tasks.task import BLOCKS, Task
 
 BEFORE, AFTER = 24, 8
 """Tokens that are shown before and after the one in question."""
+LEAST = 8
+"""Tokens that have fewer before them in their block are left out: the model has hardly read anything there."""
 MANY = 5
 """How many are shown of those that gained, and of those that lost."""
 
@@ -64,7 +66,7 @@ def changed_tokens(
         both = [losses(adapted, query) for adapted in (plain, method.adapted(task, steps, factor))]
         for block, targets, before, after in zip(query.inputs, query.targets, *both, strict=True):
             ids = torch.cat([block[:1], targets]).tolist()
-            every += [(number, ids, at, before, after) for at in range(len(targets))]
+            every += [(number, ids, at, before, after) for at in range(LEAST - 1, len(targets))]
         if progress:
             progress("tokens that changed", number + 1, len(tasks))
     every.sort(key=lambda each: float(each[4][each[2]] - each[3][each[2]]))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from quickstudy.evaluation.report.draw_intervals import certain
 from quickstudy.evaluation.report.words import listed
 from quickstudy.evaluation.statistics import FEW, Interval
 
-State = Literal["behind", "ahead", "open", "level"]
+State = Literal["behind", "ahead", "trails", "leads", "level"]
 LEAST = 0.0005
 """Nats a token below which two methods are level: what is shown has three digits after the point."""
 
@@ -20,8 +20,8 @@ class Standing:
     """How the judged method stands after a number of steps.
 
     Args:
-        state: certainly "behind" a baseline; certainly "ahead" of all; "open": neither is certain; "level" with the best.
-        rival: the baseline that this is about: the best of those that it is behind, or of all.
+        state: certainly "behind" a baseline, or "ahead" of all; not certainly, it "trails" or "leads" the best; "level" with it.
+        rival: the baseline that this is about: the best of those that it is behind, of those that are not certain, or of all.
         lead: nats a token that the judged method has fewer than it.
         ci95: of the lead.
         tasks: that both were judged on.
@@ -53,9 +53,9 @@ def verdict(found: dict[str, Any], ceilings: Sequence[str] = ()) -> str:
     if not places:
         return f"{judged} was judged alone."
     groups: dict[tuple[State, str], list[Standing]] = {}
-    for state in ("behind", "ahead", "open", "level"):
+    for state in get_args(State):
         for place in places:
-            if place.state == state:
+            if place.state == state and (state != "level" or not groups):  # of starts that are the same there is nothing to say
                 groups.setdefault((state, place.rival), []).append(place)
     return " ".join(_said(judged, *key, its) for key, its in groups.items())
 
@@ -68,9 +68,11 @@ def after(steps: Sequence[int]) -> str:
 def _standing(steps: int, rows: list[dict[str, Any]]) -> Standing:
     sure = {row["against"]: certain(row["ci95"], row["count"]) and abs(row["difference"]) >= LEAST for row in rows}
     better = [row for row in rows if sure[row["against"]] and row["difference"] > 0]
-    rival = max(better or rows, key=lambda row: row["difference"])
-    state: State = "behind" if better else "ahead" if all(sure.values()) else "open"
-    if state == "open" and abs(rival["difference"]) < LEAST:
+    unsure = [row for row in rows if not sure[row["against"]]]
+    rival = max(better or unsure or rows, key=lambda row: row["difference"])
+    leads = rival["difference"] < 0
+    state: State = "behind" if better else "ahead" if all(sure.values()) else "leads" if leads else "trails"
+    if not better and abs(rival["difference"]) < LEAST:
         state = "level"
     ends = rival["ci95"] and sorted(-end for end in rival["ci95"])
     return Standing(steps, state, rival["against"], -rival["difference"], ends, rival["count"])
@@ -86,15 +88,12 @@ def _said(judged: str, state: State, rival: str, places: Sequence[Standing]) -> 
         return f"{judged} wins {when}: {by} better than {rival}, the best baseline."
     if state == "level":
         return f"{judged} and {rival}, the best baseline, are level {when}."
-    why = f"but {tasks} task{'s' * (tasks != 1)} {'are few' if tasks != 1 else 'is no evidence yet'}"
-    why = why if tasks < FEW else "but that is not certain"
-    signs = {place.lead > 0 for place in places}
-    if len(signs) > 1:
-        shown = listed([f"{place.lead:+.3f}" for place in places])
-        return f"{judged} leads {rival}, the best baseline, by {shown} nats a token {when}, {why}."
-    ahead = signs == {True}
-    lead = f"{judged} is ahead of {rival}, the best baseline," if ahead else f"A baseline is ahead: {rival} leads {judged}"
-    return f"{lead} by {by} {when}, {why}."
+    why = "but that is not certain"
+    if tasks < FEW:
+        why = f"but {tasks} tasks are few" if tasks != 1 else "but a single task is no evidence yet"
+    if state == "trails":
+        return f"A baseline is ahead {when}: {rival} leads {judged} by {by}, {why}."
+    return f"{judged} is ahead of {rival} by {by} {when}, {why}."
 
 
 def _between(leads: Sequence[float]) -> str:
