@@ -16,6 +16,7 @@ from torch import nn
 from quickstudy import models
 from quickstudy.learners import find
 from quickstudy.learners.base import Learner
+from quickstudy.learners.baselines.in_context import InContext
 from quickstudy.learners.find import find_learner, settings_of
 from quickstudy.learners.gradient import GradientLearner
 from quickstudy.models.language_model import LanguageModel
@@ -69,11 +70,15 @@ class Case:
     @property
     def context(self) -> int:
         """How many numbers the learner adds to the model's inputs."""
-        return SMALL["context"] if "context" in settings_of(self.cls) else 0
+        return SMALL["context"] if "context" in settings_of(self.cls) and not self.reads_tokens_alone else 0
+
+    @property
+    def reads_tokens_alone(self) -> bool:
+        return getattr(self.cls, "language_models_only", False)
 
     @property
     def calls_its_own_way(self) -> bool:
-        return getattr(self.cls, "call", GradientLearner.call) is not GradientLearner.call
+        return issubclass(self.cls, InContext) or getattr(self.cls, "call", GradientLearner.call) is not GradientLearner.call
 
     def model(self, seed: int = 0) -> nn.Module:
         if self.bench == "tokens":
@@ -85,6 +90,8 @@ class Case:
     def learner(self, model: nn.Module | None = None, *, seed: int = 0, **settings: Any) -> Any:
         known = settings_of(self.cls)
         small = {name: value for name, value in SMALL.items() if name in known}
+        if self.reads_tokens_alone:  # its context is a number of tokens
+            small.pop("context", None)
         if "steps" in small:  # its own words for the inner loop's
             small = {name: value for name, value in small.items() if not name.startswith("inner_")}
         return self.cls(self.model(seed) if model is None else model, **{**small, **settings})
@@ -213,7 +220,7 @@ def cases(benches: dict[str, str] = BENCHES) -> list[Case]:
 
 
 def suits(cls: type[Learner], bench: str, kind: str) -> bool:
-    return kind in cls.kinds and (bench == "tokens" or not getattr(cls, "language_models_only", False))
+    return kind in cls.kinds and (bench == "tokens" or not Case(cls, bench).reads_tokens_alone)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

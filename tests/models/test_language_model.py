@@ -44,6 +44,16 @@ def made(name: str, layers: int | None = None) -> LanguageModel:
     return LanguageModel(module, None)
 
 
+def test_padding_leaves_no_mark_on_a_sliding_window_in_double_precision():
+    import transformers
+
+    config = transformers.MistralConfig(**CONFIGS["Mistral"], sliding_window=4, attn_implementation="eager")
+    model = LanguageModel(transformers.AutoModelForCausalLM.from_config(config).eval().double(), None)
+    alone = torch.cat([model([block]) for block in blocks(3, 7)])
+    assert_close(model(blocks(3, 7)), alone)
+    assert alone.isfinite().all()
+
+
 def blocks(*lengths: int) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(sum(lengths))
     return [torch.randint(20, (length,), generator=generator) for length in lengths]

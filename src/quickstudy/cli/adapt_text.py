@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +17,6 @@ BLOCK, BATCH = 256, 4
 """Tokens of a block, and blocks of a step."""
 
 
-@dataclass(frozen=True)
-class Learned:
-    """What a text taught, in numbers: nats a token before and after.
-
-    Args:
-        documents, tokens: what was learned from.
-        steps: those whose state is kept.
-        seconds: that learning took.
-        held_out: on held-out documents, with how many and the paired 95% interval of the difference; None: there are none.
-        kept: on other text.
-        other: what that text is called.
-    """
-
-    documents: int
-    tokens: int
-    steps: int
-    seconds: float
-    held_out: tuple[float, float, int, list[float] | None] | None
-    kept: tuple[float, float]
-    other: str
-
-    def sentences(self) -> list[str]:
-        """In words, a line each."""
-        lines = []
-        if self.held_out:
-            before, after, count, interval = self.held_out
-            between = f", 95% interval {interval[0]:+.3f} to {interval[1]:+.3f} over documents" if interval else ""
-            change = f"{before:.3f} -> {after:.3f} nats a token ({after - before:+.3f}{between})"
-            perplexity = f"perplexity {math.exp(before):.1f} -> {math.exp(after):.1f}"
-            lines.append(f"On {count} held-out document{'s' * (count != 1)}: {change}; {perplexity}.")
-        before, after = self.kept
-        lines.append(f"On other text ({self.other}): {before:.3f} -> {after:.3f} nats a token ({after - before:+.3f}).")
-        return lines
-
-
 def adapt_text(
     model: str | None, source: str, out: Path, *, steps: int | None, lr: float | None, keep: Path | None, device: str
 ) -> None:
@@ -63,7 +26,7 @@ def adapt_text(
     from quickstudy.evaluation.watched import learn_watched, nats_of
     from quickstudy.folder import refuse_full
     from quickstudy.models.device import chosen
-    from quickstudy.runs.text_card import text_card
+    from quickstudy.runs.text_card import Learned, text_card
     from quickstudy.tasks.documents import documents
     from quickstudy.tasks.own_text import divided
 

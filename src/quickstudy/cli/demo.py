@@ -60,7 +60,7 @@ def demo(
         f"Learn {len(classes['test'])} new labels from {SHOTS} sentences each",
         f"quickstudy adapt {run} --support {small} --out {clf}",
     )
-    adapt(str(small), clf, model=str(run))
+    adapt(clf, str(small), model=str(run))
 
     shown = " ".join(f'"{text}"' for text, _ in asked)
     _step(4, "Predict three sentences that it has not seen", f"quickstudy predict {clf} {shown}")

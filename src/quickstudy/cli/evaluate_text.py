@@ -18,6 +18,7 @@ VALIDATION = 6
 
 def reads_text(model: str) -> bool:
     """Whether MODEL is a language model to be judged on plain text: a run on text by domain, an adapter, or one by name."""
+    from quickstudy.cli.resolve import DEFAULT_TEXT_MODEL
     from quickstudy.learners.artefact import is_artefact
     from quickstudy.models import load
     from quickstudy.models.language_model import LanguageModel
@@ -29,7 +30,7 @@ def reads_text(model: str) -> bool:
     if is_artefact(folder):
         return (folder / "adapter_config.json").is_file()  # at the top, where PEFT looks for it
     try:
-        return model != "default" and isinstance(load(model), LanguageModel)
+        return model == DEFAULT_TEXT_MODEL or (model != "default" and isinstance(load(model), LanguageModel))
     except QuickstudyError:
         return False  # what is wrong is said where it is opened
 
@@ -78,7 +79,7 @@ def evaluate_text(
     with progress_bar() as show:
         every = methods(judged, baselines, lora=lora, **settings, recipe=recipe, progress=show)
         other = _prose(tokenizer, asked.source.block)
-        validation = _validation(recipe, model, *sizes)
+        validation = _validation(recipe, model, asked.source, *sizes)
         result, plans = judge(every, asked, numbers, validation=validation, other=other, progress=show)
         result["leaks"], why = _leaks(recipe, model, asked.source, show)
     typer.echo(render(result))
@@ -130,7 +131,7 @@ def _source(recipe: Any, model: str, data: str | None, tokenizer: Any, most: int
     from quickstudy.evaluation.language.drawn import own_domains
     from quickstudy.runs.build import data_part
 
-    part = recipe.data.domains if recipe else None
+    part: Any = recipe.data.domains if recipe else None
     if data is None:
         if not part.test:
             raise QuickstudyError(f"the recipe of {model} names no test domains; give --data with text that it has not seen")
@@ -144,17 +145,19 @@ def _source(recipe: Any, model: str, data: str | None, tokenizer: Any, most: int
     return source
 
 
-def _validation(recipe: Any, model: str, shots: int, queries: int) -> Any:
+def _validation(recipe: Any, model: str, judged_on: Any, shots: int, queries: int) -> Any:
     """Tasks that rates are chosen on; or why there are none."""
     from quickstudy.evaluation.language.drawn import drawn
     from quickstudy.runs.build import data_part
 
     if recipe is None:
         return f"{model} is no run, so it has no validation domains"
-    if not recipe.data.domains.valid:
-        return f"the recipe of {model} names no validation domains"
+    names = [name for name in recipe.data.domains.valid if name not in judged_on.domains]
+    if not names:
+        return f"the recipe of {model} names no validation domains" + " but those judged on" * bool(recipe.data.domains.valid)
     try:
-        return drawn(data_part(recipe, "valid"), shots, queries, VALIDATION)
+        source: Any = data_part(recipe, "valid")
+        return drawn(source.only(names), shots, queries, VALIDATION)
     except QuickstudyError as error:
         return f"the validation domains of {model} are not at hand ({error})"
 
@@ -168,7 +171,8 @@ def _leaks(recipe: Any, model: str, judged_on: Any, show: Any) -> tuple[dict[str
         return None, f"not done, since {model} is no run, and what its base has read is not known here"
     try:
         show("leak check", 0, 1)
-        found = copied(data_part(recipe, "train"), judged_on)
+        learned_from: Any = data_part(recipe, "train")
+        found = copied(learned_from, judged_on)
         show("leak check", 1, 1)
     except QuickstudyError as error:
         return None, f"not done, since the text that {model} learned from is not at hand ({error})"

@@ -35,11 +35,10 @@ def generate(
     if not isinstance(model, LanguageModel):
         raise QuickstudyError(f"{adapter} is a classifier and writes no text; use it with `quickstudy predict {adapter}`")
     model = model.to(chosen(device))
+    before: Any = without_adapters(model)
     for begun in prompt:
-        texts = [
-            each.continued(begun, tokens=tokens, temperature=temperature, seed=seed) for each in (without_adapters(model), model)
-        ]
-        _show(begun, *texts)
+        how: Any = {"tokens": tokens, "temperature": temperature, "seed": seed}
+        _show(begun, before.continued(begun, **how), model.continued(begun, **how))
 
 
 def _show(prompt: str, before: str, after: str) -> None:

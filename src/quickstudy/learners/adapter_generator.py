@@ -68,8 +68,11 @@ class AdapterGenerator(GradientLearner):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.bases = nn.ParameterList(SPREAD * torch.randn(bases, *shapes[name]) for name in self.names)
-            last = nn.Linear(width, len(set(layers)) * bases, bias=False)  # what is the same for every task is theta's to say
-            self.network = nn.Sequential(nn.Linear(2 * self.states.dim, width), nn.GELU(), last)
+            first, last = (
+                nn.Linear(2 * self.states.dim, width, bias=False),
+                nn.Linear(width, len(set(layers)) * bases, bias=False),
+            )
+            self.network = nn.Sequential(first, nn.Tanh(), last)
         nn.init.zeros_(last.weight)  # the bases are not zero, so the gradient for it is not
         for part in (self.bases, self.network):
             part.to(like(model))
@@ -107,7 +110,8 @@ class AdapterGenerator(GradientLearner):
     @property
     def _any_words(self) -> torch.Tensor:
         """A text of words from all over the vocabulary: most of what is read of a text is read of this one too."""
-        words = len(self.model.module.get_input_embeddings().weight)
+        module: Any = self.model.module
+        words = len(module.get_input_embeddings().weight)
         return torch.arange(0, words, max(1, words // 64))
 
 

@@ -48,10 +48,11 @@ class FrozenLayers:
     Args:
         module: a Hugging Face model. One that is not among `ARCHITECTURES` has no frozen layers.
         room: bytes that are kept; what came first goes first.
+        causal: whether a token sees those before it alone, so that padding on the right needs no mask.
     """
 
-    def __init__(self, module: nn.Module, room: int = 2**28):
-        self.module, self.room = module, room
+    def __init__(self, module: nn.Module, room: int = 2**28, *, causal: bool = False):
+        self.module, self.room, self.causal = module, room, causal
         self.path, self.embeddings, self.norm = ARCHITECTURES.get(type(module).__name__, ("", None, None))
         self._kept: dict[Key, torch.Tensor] = {}
         self._bytes, self._state = 0, ()
@@ -111,7 +112,7 @@ class FrozenLayers:
             self._bytes -= known.pop(next(iter(known))).nbytes
 
     def __deepcopy__(self, memo: dict) -> FrozenLayers:
-        return FrozenLayers(copy.deepcopy(self.module, memo), self.room)
+        return FrozenLayers(copy.deepcopy(self.module, memo), self.room, causal=self.causal)
 
     @torch.no_grad()
     def lower(self, tokens: Mapping[str, torch.Tensor], depth: int) -> list[torch.Tensor]:
@@ -120,7 +121,7 @@ class FrozenLayers:
         below = self._skipping(self.module, range(depth, len(stack)))
         if self.norm:
             below.set_submodule(self.norm, nn.Identity())
-        states = below(**tokens).last_hidden_state
+        states = below(**(unmasked(tokens) if self.causal else tokens)).last_hidden_state
         return [row[: int(mask.sum())].clone() for row, mask in zip(states, tokens["attention_mask"], strict=True)]
 
     def upper(self, module: nn.Module, depth: int) -> nn.Module:
@@ -142,6 +143,11 @@ class FrozenLayers:
         if name.startswith(f"{self.path}."):
             return int(name[len(self.path) + 1 :].partition(".")[0])
         return -1 if "embed" in name else sys.maxsize
+
+
+def unmasked(tokens: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Without the mask: in double precision, rows of nothing but masked places make a sliding window's attention not a number."""
+    return {name: value for name, value in tokens.items() if name != "attention_mask"}
 
 
 def stacked(rows: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -65,7 +65,7 @@ def _read(file: Path) -> tuple[Any, Any]:
     except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise QuickstudyError(f"cannot read the language model in {file}: {first}") from error
-    config = model.config
+    config: Any = model.config
     del config.quantization_config
     with torch.device("meta"):
         plain = type(model)(config)

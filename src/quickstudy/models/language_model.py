@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
-from quickstudy.models.frozen_layers import TOLERANCE, FrozenLayers, Lowered, stacked
+from quickstudy.models.frozen_layers import TOLERANCE, FrozenLayers, Lowered, stacked, unmasked
 
 Blocks = Sequence[torch.Tensor]
 """Token ids, `(tokens,)` each."""
@@ -37,7 +37,7 @@ class LanguageModel(nn.Module):
     def __init__(self, module: nn.Module, tokenizer: Any, *, spec: dict[str, Any] | None = None, base: str = ""):
         super().__init__()
         self.module, self.tokenizer, self.spec, self.base = module, tokenizer, spec or {}, base
-        self._frozen: FrozenLayers | None = FrozenLayers(module.base_model)  # type: ignore[arg-type]
+        self._frozen: FrozenLayers | None = FrozenLayers(module.base_model, causal=True)  # type: ignore[arg-type]
 
     def forward(self, blocks: Blocks | torch.Tensor | Lowered, wanted: Blocks | None = None) -> torch.Tensor:
         """Logits of single precision at least; with a graph where something is trainable.
@@ -57,8 +57,8 @@ class LanguageModel(nn.Module):
             real = real.clone()
             real[real.clone()] = torch.cat(list(wanted)).to(real.device)
         if isinstance(blocks, Lowered) or self._is_head_alone(blocks):
-            return _single(self._head(called(**tokens, use_cache=False).last_hidden_state[real]))
-        return _single(self.module(**tokens, use_cache=False).logits[real])
+            return _single(self._head(called(**unmasked(tokens), use_cache=False).last_hidden_state[real]))
+        return _single(self.module(**unmasked(tokens), use_cache=False).logits[real])
 
     def lowered(self, inputs: Any, moving: Collection[str]) -> Any:
         """Blocks that have been through the frozen layers, for `forward`; other inputs, and where no layer is, as they are."""

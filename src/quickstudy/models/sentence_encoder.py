@@ -91,7 +91,7 @@ class SentenceEncoder(Encoder):
         return lowered
 
     @torch.no_grad()
-    def _same(self, sentences: Sequence[str], lowered: Lowered) -> bool:
+    def _same(self, sentences: Sequence[Any], lowered: Lowered) -> bool:
         """Whether the short way gives what the long way gives."""
         long = self(sentences)
         return bool((self(lowered) - long).abs().max() <= TOLERANCE * long.abs().max())

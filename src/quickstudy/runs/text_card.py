@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from quickstudy import __version__
 
 
-class Learned(Protocol):
-    """What a text taught."""
+@dataclass(frozen=True)
+class Learned:
+    """What a text taught, in numbers: nats a token before and after.
+
+    Args:
+        documents, tokens: what was learned from.
+        steps: those whose state is kept.
+        seconds: that learning took.
+        held_out: on held-out documents, with how many and the paired 95% interval of the difference; None: there are none.
+        kept: on other text.
+        other: what that text is called.
+    """
 
     documents: int
     tokens: int
     steps: int
+    seconds: float
+    held_out: tuple[float, float, int, list[float] | None] | None
+    kept: tuple[float, float]
+    other: str
 
     def sentences(self) -> list[str]:
-        """How much that changed, in words, a line each."""
-        ...
+        """In words, a line each."""
+        lines = []
+        if self.held_out:
+            before, after, count, interval = self.held_out
+            between = f", 95% interval {interval[0]:+.3f} to {interval[1]:+.3f} over documents" if interval else ""
+            change = f"{before:.3f} -> {after:.3f} nats a token ({after - before:+.3f}{between})"
+            perplexity = f"perplexity {math.exp(before):.1f} -> {math.exp(after):.1f}"
+            lines.append(f"On {count} held-out document{'s' * (count != 1)}: {change}; {perplexity}.")
+        before, after = self.kept
+        lines.append(f"On other text ({self.other}): {before:.3f} -> {after:.3f} nats a token ({after - before:+.3f}).")
+        return lines
 
 
 def text_card(learned: Learned, model: str, learner: Any, folder: Path) -> str:

@@ -17,9 +17,9 @@ from quickstudy.evaluation.language.method import Method
 from quickstudy.evaluation.language.methods import base_of
 from quickstudy.evaluation.language.plan import Plan
 from quickstudy.evaluation.language.samples import continuations
-from quickstudy.evaluation.language.table import ceilings, forgetting, likeness, rates
+from quickstudy.evaluation.language.table import forgetting, likeness, rates
 from quickstudy.evaluation.language.tokens import changed_tokens
-from quickstudy.evaluation.language.verdict import after, standings, verdict
+from quickstudy.evaluation.language.verdict import after, ceilings, standings, verdict
 from quickstudy.evaluation.report import words
 from quickstudy.evaluation.report.facts import Fact
 from quickstudy.evaluation.report.gather import command, peak_memory
@@ -148,12 +148,17 @@ def _protocol(result: dict[str, Any], more: Mapping[str, str]) -> list[tuple[str
     from quickstudy import __version__
 
     episodes = result["episodes"]
-    size = f", {episodes['size']} documents or more" if episodes["size"] else ""
+    size = f" of {episodes['size']} documents or more" if episodes["size"] else ""
+    apart = (
+        "its first half is learned from, the rest is judged on"
+        if episodes["by"] == "document"
+        else "none is both learned from and judged on"
+    )
     libraries = f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}"
     return [
         ("Hash of the tasks", episodes["hash"]),
         ("Tasks", words.listed([f"{count} of {name}" for name, count in episodes["domains"].items()])),
-        ("A task", f"one {episodes['by']}{size}; no document is in two tasks, or in support and query of one"),
+        ("A task", f"one {episodes['by']}{size}; no document is in two tasks, and {apart}"),
         ("Shots (blocks to learn from)", str(episodes["shots"])),
         ("Queries (blocks to be judged on)", str(episodes["queries"])),
         ("Block", f"{episodes['block']} tokens at most, of one document"),

@@ -57,8 +57,8 @@ class Method:
     @property
     def rate(self) -> float | None:
         """Its own inner learning rate, where that is one fixed number."""
-        found = [part.lr for part in _rules(self.learner) if isinstance(getattr(part, "lr", None), (int, float))]
-        return float(found[0]) if found else None
+        rates = [getattr(part, "lr", None) for part in _rules(self.learner)]
+        return next((float(rate) for rate in rates if isinstance(rate, (int, float))), None)
 
     @property
     def tried(self) -> Sequence[float]:

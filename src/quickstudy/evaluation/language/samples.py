@@ -48,10 +48,10 @@ def continuations(
         adapted = method.adapted(task, steps, factor)
         ids = [*task.query.inputs[0].tolist(), int(task.query.targets[0][-1])]
         length = min(PROMPT, len(ids) // 2)
-        prompt, text = (base.tokenizer.decode(part) for part in (ids[:length], ids[length : length + WRITTEN]))
+        prompt, whole = (base.tokenizer.decode(ids[:end]) for end in (length, length + WRITTEN))
         models = [base, holding(adapted.model, adapted.phi)]  # type: ignore[arg-type]
         written = [model.continued(prompt, tokens=WRITTEN, seed=seed) for model in models]
-        found.append(Continuation(number, prompt, text, *written))
+        found.append(Continuation(number, prompt, whole[len(prompt) :], *written))
         if progress:
             progress("samples", number + 1, len(tasks))
     return found

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from quickstudy.evaluation.language.verdict import verdict
+from quickstudy.evaluation.language.verdict import after, ceilings, verdict
 from quickstudy.evaluation.report.words import listed
-
-
-def ceilings(result: dict[str, Any]) -> list[str]:
-    """Methods that are no rivals: they take more steps than are judged."""
-    return [method["learner"] for method in result["methods"] if method["ceiling"]]
 
 
 def render(result: dict[str, Any]) -> str:
@@ -38,9 +33,9 @@ def forgetting(result: dict[str, Any]) -> str:
     found, last = result["forgetting"], result["steps"][-1]
     if found is None:
         return ""
-    before, now = found["before"], found["after"][-1]
+    before, now, when = found["before"], found["after"][-1], after([last])
     over = f"mean over {found['tasks']} tasks" if found["tasks"] != 1 else "one task"
-    return f"On other text: {before:.3f} nats a token before, {now:.3f} after {last} steps ({now - before:+.3f}, {over})."
+    return f"On other text: {before:.3f} nats a token before, {now:.3f} {when} ({now - before:+.3f}, {over})."
 
 
 def likeness(result: dict[str, Any]) -> str:
@@ -55,8 +50,8 @@ def likeness(result: dict[str, Any]) -> str:
 def rates(result: dict[str, Any]) -> str:
     """How each method's rates were chosen."""
     found = result["rates"]
-    if not any(method["takes_steps"] for method in result["methods"]):
-        return "No method takes a step, so there were no rates to choose."
+    if not (result["steps"][-1] and any(method["takes_steps"] for method in result["methods"])):
+        return "No step is taken, so there are no rates to choose."
     if found["tasks"]:
         tried = max(len(method["tried"]) for method in result["methods"])
         where = f"{found['tasks']} tasks of {listed(found['domains'])}"

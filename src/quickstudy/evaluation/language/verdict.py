@@ -55,9 +55,16 @@ def verdict(found: dict[str, Any], ceilings: Sequence[str] = ()) -> str:
     groups: dict[tuple[State, str], list[Standing]] = {}
     for state in get_args(State):
         for place in places:
-            if place.state == state and (state != "level" or not groups):  # of starts that are the same there is nothing to say
+            if place.state == state:
                 groups.setdefault((state, place.rival), []).append(place)
+    if any(state != "level" for state, _ in groups):  # of starts that are the same there is nothing to say
+        groups = {key: its for key, its in groups.items() if key[0] != "level"}
     return " ".join(_said(judged, *key, its) for key, its in groups.items())
+
+
+def ceilings(result: dict[str, Any]) -> list[str]:
+    """Methods that are no rivals: they take more steps than are judged."""
+    return [method["learner"] for method in result["methods"] if method["ceiling"]]
 
 
 def after(steps: Sequence[int]) -> str:
