@@ -14,6 +14,7 @@ _PUBLIC = {
     "Episodes": "tasks.episodes",
     "Sinusoids": "tasks.sinusoids",
     "Unlabelled": "tasks.unlabelled",
+    "TextDomains": "tasks.text_domains",
     "Learner": "learners.base",
     "MAML": "learners.maml",
     "ANIL": "learners.anil",
@@ -24,6 +25,9 @@ _PUBLIC = {
     "IMAML": "learners.imaml",
     "ProtoMAML": "learners.proto_maml",
     "ExampleWeights": "learners.example_weights",
+    "TokenWeights": "learners.token_weights",
+    "AdapterGenerator": "learners.adapter_generator",
+    "MetaICL": "learners.meta_icl",
     "CAVIA": "learners.cavia",
     "Reptile": "learners.reptile",
     "Prototypical": "learners.prototypical",
@@ -39,6 +43,7 @@ _PUBLIC = {
     "FineTune": "learners.baselines.fine_tune",
     "JointTraining": "learners.baselines.joint",
     "ZeroStep": "learners.baselines.zero_step",
+    "InContext": "learners.baselines.in_context",
     "Rates": "inner.rules",
     "check_gradients": "evaluation.gradients",
     "evaluate": "evaluation.evaluate",
@@ -67,10 +72,12 @@ if TYPE_CHECKING:
     from quickstudy.evaluation.evaluate import evaluate as evaluate
     from quickstudy.evaluation.gradients import check_gradients as check_gradients
     from quickstudy.inner.rules import Rates as Rates
+    from quickstudy.learners.adapter_generator import AdapterGenerator as AdapterGenerator
     from quickstudy.learners.anil import ANIL as ANIL
     from quickstudy.learners.base import Learner as Learner
     from quickstudy.learners.baselines.centroid import Centroid as Centroid
     from quickstudy.learners.baselines.fine_tune import FineTune as FineTune
+    from quickstudy.learners.baselines.in_context import InContext as InContext
     from quickstudy.learners.baselines.joint import JointTraining as JointTraining
     from quickstudy.learners.baselines.logistic_probe import LogisticProbe as LogisticProbe
     from quickstudy.learners.baselines.nearest_neighbours import NearestNeighbours as NearestNeighbours
@@ -85,6 +92,7 @@ if TYPE_CHECKING:
     from quickstudy.learners.mamlpp import MAMLpp as MAMLpp
     from quickstudy.learners.matching import Matching as Matching
     from quickstudy.learners.meta_curvature import MetaCurvature as MetaCurvature
+    from quickstudy.learners.meta_icl import MetaICL as MetaICL
     from quickstudy.learners.meta_sgd import MetaSGD as MetaSGD
     from quickstudy.learners.prior_head import PriorHead as PriorHead
     from quickstudy.learners.proto_maml import ProtoMAML as ProtoMAML
@@ -92,10 +100,12 @@ if TYPE_CHECKING:
     from quickstudy.learners.r2d2 import R2D2 as R2D2
     from quickstudy.learners.reptile import Reptile as Reptile
     from quickstudy.learners.siamese import Siamese as Siamese
+    from quickstudy.learners.token_weights import TokenWeights as TokenWeights
     from quickstudy.runs.opening import load as load
     from quickstudy.tasks.batch import Batch as Batch
     from quickstudy.tasks.episodes import Episodes as Episodes
     from quickstudy.tasks.sinusoids import Sinusoids as Sinusoids
     from quickstudy.tasks.table import Table as Table
     from quickstudy.tasks.task import Task as Task
+    from quickstudy.tasks.text_domains import TextDomains as TextDomains
     from quickstudy.tasks.unlabelled import Unlabelled as Unlabelled

@@ -93,7 +93,7 @@ class Method:
             except Diverged:
                 rows.append([math.inf] * len(steps))
             told()
-        return np.nan_to_num(np.array(rows, dtype=float).reshape(len(tasks), len(steps)), nan=math.inf)
+        return np.nan_to_num(np.array(rows, dtype=float).reshape(len(tasks), len(steps)), nan=math.inf, posinf=math.inf)
 
     def adapted(self, task: Task, steps: int, factor: float = 1.0) -> Adapted:
         """What it learns of one task in so many steps."""
