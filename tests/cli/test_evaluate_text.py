@@ -13,7 +13,7 @@ import pytest
 from quickstudy import load
 from quickstudy.cli.main import run
 
-WORDS = "my card is lost stolen gone it late waiting slow now the refund back return wrong money please help and".split()
+WORDS = "my card is lost stolen gone it late waiting slow now the refund back return wrong money please help and"
 RECIPE = """\
 learner: {{name: reptile, inner_lr: 0.01, inner_steps: 2, outer_lr: 0.5, rule: adam}}
 model: {{name: {model}, lora: {{r: 2, layers: 1}}}}
@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
     for domain in ("cards", "waits", "money", "notes"):
         (tmp_path / "texts" / domain).mkdir(parents=True)
         for i in range(12):
-            some = generator.sample(WORDS, 5)
+            some = generator.sample(WORDS.split(), 5)
             (tmp_path / "texts" / domain / f"{i}.txt").write_text(" ".join(generator.choice(some) for _ in range(40)))
     return tmp_path
 
@@ -69,7 +69,6 @@ def test_a_run_on_its_own_test_domains(trained, capfd):
         at = result["steps"].index(row["steps"])
         assert row["difference"] == pytest.approx((scores["Reptile"] - scores[row["against"]])[:, at].mean())
     assert result["methods"][-1]["ceiling"] in (5, 10, 15, 20, 25, 30)
-    assert scores["Joint training"] == pytest.approx(scores["Joint training"])
     assert np.abs(scores["Joint training"][:, 0] - scores["Fresh LoRA"][:, 0]).max() > 1e-6
     assert "The text has 3 topics, so there are 3 tasks, not 4" in said
     assert "none of the 12 documents here is a copy" in said

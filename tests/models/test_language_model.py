@@ -11,6 +11,7 @@ from torch.testing import assert_close
 from quickstudy import QuickstudyError, models
 from quickstudy.inner.losses import default_loss, total
 from quickstudy.models.adapters import without_adapters
+from quickstudy.models.frozen_layers import Lowered
 from quickstudy.models.functional import Functional
 from quickstudy.models.gguf import model_folder
 from quickstudy.models.language_model import LanguageModel
@@ -152,3 +153,18 @@ def test_gguf_files_that_are_none(tmp_path):
     with pytest.raises(QuickstudyError, match=r"cannot read the language model in .*bad\.gguf"):
         model_folder(tmp_path / "bad.gguf")
     assert not list(Path(tmp_path).glob("**/config.json"))
+
+
+def test_a_base_in_half_precision_has_adapters_and_logits_in_single(tiny_llama):
+    model = models.load(tiny_llama, lora={"r": 2, "layers": 1}, dtype="bfloat16")
+    assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
+    assert {p.dtype for p in model.parameters() if not p.requires_grad} == {torch.bfloat16}
+    some, phi = blocks(5, 3), {n: torch.randn_like(p) for n, p in model.named_parameters() if p.requires_grad}
+    phi = {name: value.requires_grad_() for name, value in phi.items()}
+    assert isinstance(model.lowered(some, phi), Lowered)
+    logits = Functional(model)(phi, some)
+    assert logits.dtype == torch.float32
+    gradients = torch.autograd.grad(logits.square().mean(), list(phi.values()))
+    assert all(g.dtype == torch.float32 and g.isfinite().all() and g.abs().max() > 0 for g in gradients)
+    whole = models.load(tiny_llama, lora={"r": 2, "layers": 1})
+    assert_close(logits, Functional(whole)(phi, some), rtol=0.05, atol=0.05)

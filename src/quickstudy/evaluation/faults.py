@@ -10,6 +10,7 @@ from torch import nn
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.differences import Tensors, joint_error, slope
+from quickstudy.evaluation.kinks import kinks
 from quickstudy.evaluation.probe import Probe, nudged, same
 from quickstudy.evaluation.second_derivative import without_second_derivative
 from quickstudy.inner.diverged import REMEDY
@@ -30,7 +31,7 @@ def find_faults(probe: Probe) -> list[str]:
             return list(dict.fromkeys(faults))
     if not probe.gradient:
         return faults
-    for check in (_outside, _weights, without_second_derivative, _cut):
+    for check in (_outside, _weights, without_second_derivative, kinks, _cut):
         try:
             faults += check(probe)
         except (RuntimeError, ValueError) as error:  # ours is a ValueError
@@ -236,8 +237,7 @@ def _cut(probe: Probe) -> Iterator[str]:
             how = "cut (detached)" if gradient.abs().max() == 0 else "partly cut (detached)"
             yield (
                 f"the path from `{name}` to the loss is {how}: autograd says {got:.3e} where the loss changes by "
-                f"{real:.3e}; look for "
-                "detach, no_grad, .data, .item or NumPy on the way"
+                f"{real:.3e}; look for detach, no_grad, .data, .item or NumPy on the way"
             )
 
 

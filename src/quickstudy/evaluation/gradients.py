@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
 from quickstudy.evaluation.differences import Tensors, joint_error, tensor_error
+from quickstudy.evaluation.double import in_double, task_in_double
 from quickstudy.evaluation.faults import find_faults, in_words
 from quickstudy.evaluation.probe import Probe
 from quickstudy.inner.diverged import Diverged
@@ -68,9 +67,9 @@ def check_gradients(learner: Learner, task: Task, *, seed: int = 0) -> GradientR
     Args:
         seed: draws the directions in which differences are taken.
     """
-    with _in_double(learner), torch.random.fork_rng(devices=[]):
+    with in_double(learner), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        probe = Probe(learner, _double(task))
+        probe = Probe(learner, task_in_double(task))
         faults = find_faults(probe)
         oracle, errors = "nothing", {}
         if not faults:
@@ -170,37 +169,3 @@ def _distances(got: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) 
         for name, value in expected.items()
         if name in got
     }
-
-
-@contextmanager
-def _in_double(learner: Learner) -> Iterator[None]:
-    """float64 in place, so that a closure over a parameter still sees the same object; undone afterwards."""
-    parameters = [(p, p.data, p.data.clone(), p.grad) for p in torch.nn.Module.parameters(learner)]
-    buffers = [
-        (module, name, buffer, buffer.clone())
-        for module in learner.modules()
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
-    try:
-        for p, *_ in parameters:
-            p.grad = None
-        learner.double()
-        yield
-    finally:
-        for p, data, value, grad in parameters:
-            p.data, p.grad = data.copy_(value), grad
-        for module, name, buffer, value in buffers:
-            with torch.no_grad():
-                buffer.copy_(value)
-            module._buffers[name] = buffer
-
-
-def _double(task: Task) -> Task:
-    def wide(leaf: Any) -> Any:
-        return leaf.double() if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() else leaf
-
-    def batch(b: Batch) -> Batch:
-        return b.map(wide)
-
-    return Task(batch(task.support), batch(task.query), seed=task.seed)

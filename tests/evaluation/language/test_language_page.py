@@ -91,7 +91,7 @@ def test_sections_that_have_nothing_to_say_are_left_out(llama, text):
     asked = text("cards", count=1)
     result, plans = judge([judged], asked, [0])
     read = Reader(render(gather(result, judged, plans[0], asked, model="m", why="not done")))
-    assert read.ids("section") == ["methods", "samples", "text", "cost", "protocol"]
+    assert read.ids("section") == ["methods", "tokens", "samples", "text", "cost", "protocol"]
     assert "Mine was judged alone." in read.text
     assert "Leak check: not done." in read.text
 

@@ -79,6 +79,7 @@ def gather(
         "forgetting": words.minus(forgetting(result)),
         "likeness": likeness(result),
         "rates": rates(result),
+        "leaks": result.get("leaks"),
         "leak_words": copied_sentence(result.get("leaks"), why),
         "memory": memory,
         "protocol": _protocol(result, protocol or {}),

@@ -69,13 +69,14 @@ def methods(
         every = FineTune(base, ALL_RATES[1], batch=WHOLE, space=".", micro_batch=micro_batch)
         factors = [rate / ALL_RATES[1] for rate in ALL_RATES]
         found.append(Method("Full tuning", every, "all weights of the base move, by Adam", factors, first=SLOW_TASKS))
-        if recipe is not None and not isinstance(judged.learner, JointTraining):
+        if recipe is not None and recipe.model.lora and not isinstance(judged.learner, JointTraining):
             joint = _jointly_trained(fresh, recipe, progress)
             about = "adapters trained on the same tasks without an inner loop, then Adam"
             found.append(Method("Joint training", adam(joint, lr, micro_batch), about))
         about = f"the ceiling: fresh adapters after up to {max(LONG)} steps"
         found.append(Method("Long tuning", adam(fresh, lr, micro_batch), about, first=SLOW_TASKS, ceiling=LONG))
-    return [judged, *(each for each in found if each.name != judged.name and type(each.learner) is not _without_steps(judged))]
+    its = type(judged.learner)
+    return [judged, *(each for each in found if each.name != judged.name and (each.takes_steps or type(each.learner) is not its))]
 
 
 def fresh_adapters(model: LanguageModel, lr: float, micro_batch: int | None) -> Method:
@@ -105,14 +106,9 @@ def _untrained(model: LanguageModel, lora: Any) -> LanguageModel:
 def _jointly_trained(model: LanguageModel, recipe: Recipe, progress: Progress | None) -> LanguageModel:
     from quickstudy.runs.joint import train_joint
 
-    trained = cast(LanguageModel, train_joint(recipe, device=device_of(model), progress=progress).model)
-    return holding(model, _adapters(trained)) if recipe.model.lora else trained
+    trained = train_joint(recipe, device=device_of(model), progress=progress)
+    return holding(model, _adapters(cast(LanguageModel, trained.model)))
 
 
 def _adapters(model: LanguageModel) -> dict[str, Any]:
     return {name: value.detach().clone() for name, value in model.named_parameters() if is_adapter(name)}
-
-
-def _without_steps(judged: Method) -> type | None:
-    """The judged learner's class, if it may be a baseline that takes no step."""
-    return None if judged.takes_steps else type(judged.learner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +61,8 @@ def planned(method: Method, steps: Sequence[int], validation: Sequence[Task], pr
     return Plan({k: (k, best[k]) for k in steps}, len(factors))
 
 
-def _told(what: str, of: int, progress: Progress | None):
+def _told(what: str, of: int, progress: Progress | None) -> Callable[[], None]:
+    """What counts up each time it is called."""
     done = 0
 
     def told() -> None:
