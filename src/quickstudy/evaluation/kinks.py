@@ -25,7 +25,7 @@ def kinks(probe: Probe) -> Iterator[str]:
     if flat and len(flat) < len(phi):
         rule = type(learner.rule).__name__
         yield (
-            f"a kink: the first inner gradient of `{flat[0]}` is exactly zero, one of {len(flat)} (LoRA's A is while B is zero), and "
-            f"there the slope of {rule}'s step is lr / eps, with eps {eps:.0e}: the outer gradient through it is huge and says "
+            f"a kink: the first inner gradient of `{flat[0]}` is exactly zero, one of {len(flat)} (LoRA's A is while B is zero), "
+            f"and there the slope of {rule}'s step is lr / eps, with eps {eps:.0e}: the outer gradient through it is huge and says "
             f"little; give a wider one (rule: {{name: {rule.lower()}, eps: 0.001}}), sgd, or gradient: first_order"
         )
