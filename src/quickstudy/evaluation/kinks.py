@@ -26,6 +26,6 @@ def kinks(probe: Probe) -> Iterator[str]:
         rule = type(learner.rule).__name__
         yield (
             f"a kink: the first inner gradient of `{flat[0]}` is exactly zero, one of {len(flat)} (LoRA's A is while B is zero), "
-            f"and there the slope of {rule}'s step is lr / eps, with eps {eps:.0e}: the outer gradient through it is huge and says "
-            f"little; give a wider one (rule: {{name: {rule.lower()}, eps: 0.001}}), sgd, or gradient: first_order"
+            f"and there the slope of {rule}'s step is lr / eps, with eps {eps:.0e}: the outer gradient through it is huge and "
+            f"says little; give a wider one (rule: {{name: {rule.lower()}, eps: 0.001}}), sgd, or gradient: first_order"
         )
