@@ -140,6 +140,7 @@ def test_text_that_is_not_at_hand_any_more(trained, folder, capfd):
         (["--data", "texts", "--shots", "1-5"], "--shots 1-5: of text, give a whole number of at least 1"),
         (["--data", "texts", "--queries", "all"], "--queries all: of text, give a whole number"),
         (["--data", "texts", "--episodes", "0"], "--episodes 0: of text, give a whole number of at least 1"),
+        (["--data", "texts", "--seed", "-1"], "--seed -1: give a whole number of at least 0"),
         (["--data", "texts", "--baselines", "all"], "--baselines all: give none, standard or full"),
         ([], "--data is missing: give .* a folder of text"),
         (["--data", "nowhere"], "nowhere does not exist"),

@@ -68,6 +68,8 @@ def evaluate_text(
 
     numbers, count = _steps(steps or STEPS), _count("episodes", EPISODES if episodes is None else episodes)
     sizes = _count("shots", shots or SHOTS), _count("queries", queries or QUERIES)
+    if seed < 0:
+        raise QuickstudyError(f"--seed {seed}: give a whole number of at least 0")
     if (run := _run(model)) is None and data is None:
         raise QuickstudyError(f"--data is missing: give {model} a folder of text, or a file (.txt, .md, .jsonl, .pdf)")
     judged, recipe = _judged(model, run)

@@ -64,18 +64,15 @@ class AdapterGenerator(GradientLearner):
         self.states = HiddenStates(model, summary)
         layers = [name.rpartition(".lora_")[0] for name in self.names]
         self.rows = [list(dict.fromkeys(layers)).index(layer) for layer in layers]
+        generator = torch.Generator().manual_seed(seed)
+
+        def drawn(spread: float, *shape: int) -> nn.Parameter:
+            return nn.Parameter((spread * torch.randn(shape, generator=generator)).to(like(model)))
+
         shapes = {name: p.shape for name, p in model.named_parameters()}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.bases = nn.ParameterList(SPREAD * torch.randn(bases, *shapes[name]) for name in self.names)
-            first, last = (
-                nn.Linear(2 * self.states.dim, width, bias=False),
-                nn.Linear(width, len(set(layers)) * bases, bias=False),
-            )
-            self.network = nn.Sequential(first, nn.Tanh(), last)
-        nn.init.zeros_(last.weight)  # the bases are not zero, so the gradient for it is not
-        for part in (self.bases, self.network):
-            part.to(like(model))
+        self.bases = nn.ParameterList(drawn(SPREAD, bases, *shapes[name]) for name in self.names)
+        self.first = drawn(1.0, 2 * self.states.dim, width)
+        self.last = drawn(0.0, width, len(set(layers)) * bases)  # the bases are not zero, so the gradient for it is not
 
     def resolve(self, space: Any) -> list[str]:
         """The adapters in the space."""
@@ -105,7 +102,8 @@ class AdapterGenerator(GradientLearner):
         """c, `(layers, bases)`."""
         read = torch.stack(self.states(blocks_of(support.inputs))).mean(dim=0)
         z = _normal(read) - _normal(self.states([self._any_words])[0])
-        return self.network(z.flatten()).view(-1, len(self.bases[0]))
+        units = torch.tanh(F.normalize(z, dim=-1).flatten() @ self.first)
+        return (units @ self.last).view(-1, len(self.bases[0]))
 
     @property
     def _any_words(self) -> torch.Tensor:

@@ -49,7 +49,7 @@ class TokenWeights(ExampleWeights):
         super().__init__(model, inner_lr, outer_lr, width=width, **settings)
         self.states = HiddenStates(model, self.judged)
         drawn = torch.randn(self.states.dim, width, generator=torch.Generator().manual_seed(seed))
-        self.reader = nn.Parameter((drawn / self.states.dim**0.5).to(like(model)))
+        self.reader = nn.Parameter(drawn.to(like(model)))
 
     def weights(self, losses: torch.Tensor, batch: Batch) -> torch.Tensor:
         """How much the judged tokens count, `(tokens,)`."""
@@ -71,9 +71,9 @@ class TokenWeights(ExampleWeights):
         return torch.cat(rows if wanted is None else [row[its.to(row.device)] for row, its in zip(rows, wanted, strict=True)])
 
     def judged(self, states: Sequence[torch.Tensor], text: torch.Tensor) -> torch.Tensor:
-        """What is kept of a text: h, all of one scale, and s of all its tokens but the first, `(tokens - 1, dim + 1)`."""
+        """What is kept of a text: h, of unit length, and s of all its tokens but the first, `(tokens - 1, dim + 1)`."""
         head: Any = self.model.module.get_output_embeddings()  # type: ignore[operator,union-attr]
         head = getattr(head, "base_layer", head)
         logits = head(states[-1][:-1].to(head.weight.dtype)).to(states[-1].dtype)
         losses = F.cross_entropy(logits, text[1:], reduction="none")
-        return torch.cat([F.layer_norm(states[-1], states[-1].shape[-1:])[1:], losses[:, None]], dim=1)
+        return torch.cat([F.normalize(states[-1][1:], dim=-1), losses[:, None]], dim=1)

@@ -126,7 +126,7 @@ def test_three_facts(found):
     base, mine = (
         [row["mean"] for row in found["result"]["results"] if row["learner"] == name] for name in ("ZeroStep", "Mine <b>")
     )
-    assert worth.answer == f"{min(mine) - base[0]:+.3f} nats a token".replace("-", "\u2212")
+    assert worth.answer == f"{min(mine) - base[0]:+.3f} nats".replace("-", "\u2212")
     assert ahead.answer == "Not certain"
     assert "so few tasks are no evidence" in ahead.detail
     assert cost.answer.endswith("a task")

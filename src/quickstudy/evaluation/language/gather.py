@@ -100,8 +100,8 @@ def _worth(result: dict[str, Any], rows: list[dict[str, Any]], best: dict[str, A
     start, who = (base["mean"], "by the base") if base else (rows[0]["mean"], after([rows[0]["steps"]]))
     change = words.minus(f"{best['mean'] - start:+.3f}")
     perplexity = f"perplexity {_perplexity(start)} to {_perplexity(best['mean'])}"
-    detail = f"From {start:.3f} {who} to {best['mean']:.3f} {after([best['steps']])}, where it is best; {perplexity}."
-    return Fact("What adapting is worth", f"{change} nats a token", detail)
+    detail = f"A token: from {start:.3f} {who} to {best['mean']:.3f} {after([best['steps']])}, where it is best; {perplexity}."
+    return Fact("What adapting is worth", f"{change} nats", detail)
 
 
 def _ahead(result: dict[str, Any], steps: int) -> Fact:

@@ -56,7 +56,7 @@ def curve(
     x = _Even(amounts) if even else Scale(amounts[0], amounts[-1], log=log)
     body = []
     for at in ticks(y.low, y.high):
-        shown = f"{100 * at:.4g}%" if metric == "accuracy" else f"{at:.4g}"
+        shown = f"{100 * at:.4g}%" if metric == "accuracy" else words.minus(f"{at:.4g}")
         body += [line(0, y(at), "100%", y(at), class_="grid"), text(shown, -8, y(at), dy=4, class_="tick end")]
     marked = amounts if log or even else ticks(amounts[0], amounts[-1], 4)
     body += [text(f"{amount:g}", x(amount), HEIGHT + 20, class_="tick middle") for amount in marked]
