@@ -30,6 +30,11 @@ def test_the_state_of_the_best_step_is_kept(model):
     assert not found.stopped
 
 
+def test_a_model_in_training_mode_is_watched_too(model):
+    found = learn_watched(FineTune(model.train(), 0.05, steps=2, batch=2), text(0), [text(1)])
+    assert len(found.curve) == 3
+
+
 def test_it_does_what_the_learner_does_by_itself(model):
     learner = FineTune(model, 0.05, steps=3, batch=2)
     found = learn_watched(learner, text(0), [])

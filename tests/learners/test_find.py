@@ -55,7 +55,7 @@ def test_only_the_file_asked_for_is_imported():
 def test_unknown_learner_names_the_nearest(wrong, near):
     with pytest.raises(QuickstudyError, match=f"did you mean '{near}'") as error:
         find_learner(wrong)
-    assert "known: anil, boil, cavia, centroid" in str(error.value)
+    assert "known: adapter_generator, anil, boil, cavia, centroid" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["base", "gradient", "metric", "find", "adapted", "../errors", ""])

@@ -54,7 +54,7 @@ LEARNERS = [
     "{name: maml, inner_lr: 0.02, outer_lr: 0.02, inner_steps: 2, rates: {per: layer, steps: 2}}",
     "{name: reptile, inner_lr: 0.005, outer_lr: 0.2, inner_steps: 2, rule: adam}",
     "{name: token_weights, inner_lr: 0.1, outer_lr: 0.02, inner_steps: 1}",
-    "{name: adapter_generator, outer_lr: 0.02}",
+    "{name: adapter_generator, outer_lr: 0.005}",
     "{name: meta_icl, outer_lr: 0.02}",
 ]
 

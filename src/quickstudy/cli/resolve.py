@@ -120,6 +120,7 @@ def resolve_for_text(model: str, *, steps: int | None = None, lr: float | None =
     from quickstudy.learners.artefact import load as load_artefact
     from quickstudy.learners.baselines.fine_tune import FineTune
     from quickstudy.models import load
+    from quickstudy.models.adapters import add_lora
     from quickstudy.models.language_model import LanguageModel
     from quickstudy.runs.train import open_run
 
@@ -135,7 +136,8 @@ def resolve_for_text(model: str, *, steps: int | None = None, lr: float | None =
         network = load(model)
         if isinstance(network, LanguageModel):
             depth: Any = network.module.config.num_hidden_layers  # type: ignore[union-attr]
-            network = load(model, lora={"r": RANK, "layers": min(LAYERS, depth)})
+            network.spec["lora"] = add_lora(network.module, {"r": RANK, "layers": min(LAYERS, depth)}, seed=0)
+            network.eval()
     if not isinstance(network, LanguageModel):
         raise QuickstudyError(f"--text: {model} is no language model; name one such as {DEFAULT_TEXT_MODEL}, or give --support")
     settings |= {key: value for key, value in (("steps", steps), ("lr", lr)) if value is not None}

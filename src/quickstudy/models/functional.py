@@ -56,7 +56,7 @@ def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return (inputs if isinstance(inputs, tuple) else (inputs,)), {}
 
 
-_RANDOM_STATE = threading.Lock()
+_RANDOM_STATE = threading.RLock()
 
 
 @contextmanager
