@@ -210,7 +210,7 @@ def test_an_unknown_name_is_refused_in_words(monkeypatch):
         raise OSError
 
     monkeypatch.setattr("socket.create_connection", unreachable)
-    with pytest.raises(QuickstudyError, match=r"cannot load the model 'minilmm'.*\(minilm, efficientnet-lite0, smollm2, ngrams\)"):
+    with pytest.raises(QuickstudyError, match=r"the model 'minilmm'.*\(minilm, efficientnet-lite0, smollm2, ngrams\)"):
         models.load("minilmm")
 
 
