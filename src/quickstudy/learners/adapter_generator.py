@@ -71,7 +71,7 @@ class AdapterGenerator(GradientLearner):
 
         shapes = {name: p.shape for name, p in model.named_parameters()}
         self.bases = nn.ParameterList(drawn(SPREAD, bases, *shapes[name]) for name in self.names)
-        self.first = drawn(1.0, 2 * self.states.dim, width)
+        self.first = drawn(1.0, 2 * self.states.dim, width)  # z is of unit length, so a step of Adam moves no unit far
         self.last = drawn(0.0, width, len(set(layers)) * bases)  # the bases are not zero, so the gradient for it is not
 
     def resolve(self, space: Any) -> list[str]:
@@ -101,9 +101,8 @@ class AdapterGenerator(GradientLearner):
     def coefficients(self, support: Batch) -> torch.Tensor:
         """c, `(layers, bases)`."""
         read = torch.stack(self.states(blocks_of(support.inputs))).mean(dim=0)
-        z = _normal(read) - _normal(self.states([self._any_words])[0])
-        units = torch.tanh(F.normalize(z, dim=-1).flatten() @ self.first)
-        return (units @ self.last).view(-1, len(self.bases[0]))
+        z = F.normalize(_normal(read) - _normal(self.states([self._any_words])[0]), dim=-1)
+        return (torch.tanh(z.flatten() @ self.first) @ self.last).view(-1, len(self.bases[0]))
 
     @property
     def _any_words(self) -> torch.Tensor:

@@ -49,12 +49,6 @@ class HiddenStates:
         config: Any = self.model.module.config
         return int(config.get_text_config().hidden_size)
 
-    @property
-    def words(self) -> int:
-        """In the vocabulary."""
-        config: Any = self.model.module.config
-        return int(config.get_text_config().vocab_size)
-
     def __call__(self, blocks: Blocks) -> list[torch.Tensor]:
         """What is kept of each block."""
         if (state := self._now()) != self._state:

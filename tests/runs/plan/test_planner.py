@@ -51,6 +51,12 @@ def test_bytes_of_gradient_learners(curves, change):
     assert agrees(curves(change, *wide), 0.95, 1.05)
 
 
+def test_bytes_of_joint_training(curves):
+    assert agrees(
+        curves("learner=joint", "model.mlp=[1,128,128,1]", "episodes.shots=40", "episodes.queries=40", "steps=5"), 0.75, 1.25
+    )
+
+
 def test_bytes_of_an_implicit_gradient(curves):
     assert agrees(curves("learner={name: imaml, inner_steps: 3}", "model.mlp=[1,128,128,1]", "steps=5"), 0.75)
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from quickstudy.models.functional import Parameters
+from quickstudy.models.language_model import LanguageModel
 from quickstudy.models.sentence_encoder import SentenceEncoder
 from quickstudy.runs.plan.live import LiveBytes
 
@@ -75,7 +76,13 @@ class Notes:
 
 
 def features_of(model: Any, inputs: Any, rows: Sequence[int], micro_batch: int | None = None) -> Features:
-    """1 and the number of rows; of sentences the parts that go through together, rows, tokens with padding, and their squares."""
+    """1 and the number of rows; of sentences the parts that go through together, rows, tokens with padding, and their squares.
+
+    Of blocks of tokens, which all go through together, their number, tokens, and tokens with padding.
+    """
+    if isinstance(model, LanguageModel) and isinstance(inputs, list):
+        lengths = [len(inputs[row]) for row in rows]
+        return 1.0, float(len(rows)), float(sum(lengths)), float(len(rows) * max(lengths, default=0))
     sentences = inputs[0] if isinstance(inputs, tuple) else inputs
     if not (isinstance(model, SentenceEncoder) and isinstance(sentences, list)):
         return 1.0, float(len(rows))

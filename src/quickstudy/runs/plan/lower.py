@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.learners.baselines.joint import JointTraining
 from quickstudy.learners.gradient import GradientLearner
 from quickstudy.runs.plan.plan import Plan, Planner
 from quickstudy.runs.suggestions import changed
@@ -50,7 +51,7 @@ def _tried(planner: Planner, plan: Plan) -> Iterator[tuple[str, Any, bool]]:
     """Keys of the recipe, values that are less of what they stand for, and whether the numbers stay the same."""
     recipe, learner = planner.recipe, planner.learner
     episodes, rows = recipe.episodes, plan.rows[0]
-    if isinstance(learner, GradientLearner):
+    if isinstance(learner, GradientLearner) and not isinstance(learner, JointTraining):  # which has no inner loop to change
         yield "learner.keep_graph", str(not learner.keep_graph).lower(), True
         if rows > LEAST:
             yield "learner.micro_batch", max(LEAST, rows // 4), True

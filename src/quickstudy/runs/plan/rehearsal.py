@@ -18,6 +18,7 @@ from quickstudy.inner.derivatives import Autograd, Derivatives, gradients_of, le
 from quickstudy.inner.layerwise.net import Net, _chunks
 from quickstudy.inner.loop import InnerLoop
 from quickstudy.learners.base import Learner
+from quickstudy.learners.baselines.joint import JointTraining
 from quickstudy.learners.gradient import GradientLearner
 from quickstudy.learners.metric import MetricLearner
 from quickstudy.models.encoder import Encoder
@@ -38,7 +39,9 @@ def rehearsing(learner: Learner, notes: Notes) -> Learner:
         QuickstudyError: neither a gradient learner nor a metric learner.
     """
     cls: Any = type(learner)
-    if isinstance(learner, GradientLearner):
+    if isinstance(learner, JointTraining):
+        methods: dict[str, Any] = {"_joint": lambda self, batch: _jointly(learner, batch, notes)}
+    elif isinstance(learner, GradientLearner):
 
         def noted(real: Derivatives, inner: bool) -> Derivatives:
             if isinstance(real, _Noted):
@@ -47,7 +50,7 @@ def rehearsing(learner: Learner, notes: Notes) -> Learner:
                 return _NotedGraphs(real.objective, real.model, real.micro_batch, real, learner, notes, inner)
             return _Noted(real, learner, notes, inner)
 
-        methods: dict[str, Any] = {
+        methods = {
             "_inner": property(lambda self: noted(cls._inner.fget(self), True)),
             "_outer": property(lambda self: noted(cls._outer.fget(self), False)),
             "differentiate": lambda self, inner, outer, *rest: cls.differentiate(
@@ -208,6 +211,23 @@ def _embedded(learner: MetricLearner, inputs: Any, notes: Notes) -> torch.Tensor
     dim = int(learner.model.dim) if isinstance(learner.model, Encoder) else learner._function({}, inputs).shape[1]
     tied = torch.stack([p.sum() for p in learned]).sum() * 0  # so that each parameter has a gradient
     return torch.linspace(0.1, 1.0, len(batch) * dim).view(len(batch), dim).to(learned[0]) + tied
+
+
+def _jointly(learner: JointTraining, batch: Batch, notes: Notes) -> tuple[torch.Tensor, float]:
+    """A joint loss that means nothing; the call that would make it is noted."""
+    learned = list(learner.parameters())
+
+    def prepared(rows: Sequence[int]) -> Run:
+        def run(here: Here) -> None:
+            with torch.enable_grad():
+                value, _ = learner._joint(batch.take(rows))
+                here()
+                gradients_of(value, learned)
+
+        return run
+
+    notes.take(Call("graph", "joint", len(batch), lambda rows: features_of(learner.model, batch.inputs, rows), prepared))
+    return torch.stack([p.sum() for p in learned]).sum() * 0 + 1.0, 1.0
 
 
 def _small(value: torch.Tensor) -> torch.Tensor:
