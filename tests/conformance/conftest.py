@@ -74,7 +74,7 @@ class Case:
 
     @property
     def reads_tokens_alone(self) -> bool:
-        return getattr(self.cls, "language_models_only", False)
+        return self.cls.language_models_only
 
     @property
     def calls_its_own_way(self) -> bool:

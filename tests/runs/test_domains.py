@@ -100,6 +100,7 @@ def test_tasks_are_of_their_own_domains(recipe):
     [
         ({"test: [clinic]": "test: [bank]"}, "data.domains has bank in test and among the domains that are learned from"),
         ({"valid: [shop]": "valid: [shp]"}, r"recipe.yaml:4:12: no domain 'shp'.*did you mean 'shop'"),
+        ({"valid: [shop]": "valid: [shop, clinc]", "test: [clinic]": "test: []"}, r"no domain 'clinc'.*did you mean 'clinic'"),
         ({"valid: [shop]": "valid: []"}, "data.domains.valid names no domain"),
         ({"train: [bank, post]": "train: []"}, "data.domains.train"),
         ({"block: 16": "block: 2"}, "data.domains.block"),

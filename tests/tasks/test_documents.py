@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.tasks.documents import LEAST, Document, cut, documents, halves
+from quickstudy.tasks.blocks import LEAST, cut, halves
+from quickstudy.tasks.documents import Document, documents
 
 _DATA = Path(os.environ.get("QUICKSTUDY_DATA", Path(__file__).parents[3] / "shared" / "data")) / "domain_text"
 needs_data = pytest.mark.skipif(not _DATA.is_dir(), reason="the data folder (QUICKSTUDY_DATA) has no domain_text")

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.tasks.documents import LEAST, Document
+from quickstudy.tasks.blocks import LEAST
+from quickstudy.tasks.documents import Document
 from quickstudy.tasks.episodes import Episodes, fingerprint
 from quickstudy.tasks.text_domains import TextDomains, refuse_shared, shared_documents
 

@@ -13,8 +13,8 @@ from quickstudy.errors import QuickstudyError
 
 PROSE = Path(__file__).parents[1] / "samples" / "prose.txt"
 """A page of plain prose, by which it is seen what a model forgets."""
-BLOCK, BATCH = 256, 4
-"""Tokens of a block, and blocks of a step."""
+BLOCK = 256
+"""Tokens of a block."""
 
 
 def adapt_text(
@@ -28,7 +28,7 @@ def adapt_text(
     from quickstudy.models.device import chosen
     from quickstudy.runs.text_card import Learned, text_card
     from quickstudy.tasks.documents import documents
-    from quickstudy.tasks.own_text import divided
+    from quickstudy.tasks.own_text import divided, whole
 
     refuse_full(out)
     if steps is not None and steps < 1:
@@ -44,7 +44,7 @@ def adapt_text(
         warn(f"{source}: {text.copies} documents are copies of others and are left out")
     if not text.held_out:
         warn(f"{source}: a single document, so none is held out: how much better the model gets is not known")
-    elsewhere = divided(other, tokenizer, block=BLOCK).support
+    elsewhere = whole(other, tokenizer, block=BLOCK)
     begun = time.perf_counter()
     with progress_bar() as show:
         found = learn_watched(learner, text.support, text.held_out, progress=show)

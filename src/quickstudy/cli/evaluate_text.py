@@ -185,9 +185,9 @@ def _prose(tokenizer: Any, block: int) -> Any:
     """Other text, by which it is seen what is forgotten."""
     from quickstudy.cli.adapt_text import PROSE
     from quickstudy.tasks.documents import documents
-    from quickstudy.tasks.own_text import divided
+    from quickstudy.tasks.own_text import whole
 
-    return divided(documents(PROSE), tokenizer, block=block).support
+    return whole(documents(PROSE), tokenizer, block=block)
 
 
 def _count(option: str, value: str | int) -> int:

@@ -23,12 +23,14 @@ class Learner(nn.Module):
         outer_lr: the rate that the outer optimizer is to use.
         progress: 0 to 1, how far training is; set by the Run, for annealing.
         frozen_features: whether learning a task leaves the model as it is, so that each example can be embedded once.
+        language_models_only: whether its model has to be a `LanguageModel`; sentences with labels it puts into words itself.
     """
 
     kinds: tuple[Kind, ...] = ("classify",)
     outer_lr: float = 0.001
     progress: float = 0.0
     frozen_features: bool = False
+    language_models_only: bool = False
 
     @property
     def title(self) -> str:

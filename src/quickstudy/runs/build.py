@@ -120,9 +120,9 @@ def _table(data: DataPart) -> Table:
 
 def _check_reads(recipe: Recipe, model: nn.Module, cls: type[Learner]) -> None:
     """Whether the model reads what the data hold: a reference to an image would pass for a sentence without a word."""
-    if isinstance(model, LanguageModel) and getattr(cls, "language_models_only", False) and recipe.data.domains is None:
-        return  # it puts sentences and labels into words
     data = recipe.data
+    if isinstance(model, LanguageModel) and cls.language_models_only and "classify" in cls.kinds and data.domains is None:
+        return  # it puts sentences and labels into words
     images = named.divided_by_class(data.set or data.table or "") or (data.table is not None and is_source(Path(data.table)))
     held = "numbers" if data.source else "texts" if data.domains else "images" if images else "sentences"
     reads = "images" if recipe.model.network else f"{getattr(model, 'reads', 'number')}s"

@@ -52,6 +52,5 @@ class DomainsPart(Part):
         wanted, place = getattr(self, name), Path(self.folder).expanduser()
         if not place.exists() and (data := data_folder()) and (data / self.folder).exists():
             place = data / self.folder
-        of_them = [document for document in documents(place) if document.domain in wanted]
-        every = TextDomains(of_them or documents(place), tokenizer, block=self.block, by=self.by, size=self.size, seed=seed)
+        every = TextDomains(documents(place), tokenizer, block=self.block, by=self.by, size=self.size, seed=seed)
         return every.only(wanted)

@@ -18,8 +18,6 @@ from quickstudy.tasks.text_overlap import copies
 TEXTS, PDF, RECORDS = (".txt", ".md"), ".pdf", (".jsonl", ".ndjson")
 """Kinds of files: one document each, pages, and one record a line (which may be gzipped)."""
 PARTS = ("train", "valid", "test")
-LEAST = 8
-"""Predicted tokens of a block; a shorter rest of a document is not worth a forward pass."""
 _AT_ONCE = 1000
 _KINDS = ".txt, .md, .pdf, .jsonl, .ndjson, .jsonl.gz"
 
@@ -114,22 +112,6 @@ class Domain:
             ids = self._tokenizer([document.text for document in kept[at : at + _AT_ONCE]], add_special_tokens=False)
             tokens += [np.array(its, dtype=np.int32) for its in ids["input_ids"]]
         return list(zip(kept, tokens, strict=True))
-
-
-def cut(tokens: np.ndarray, block: int) -> list[np.ndarray]:
-    """Consecutive blocks that predict at most `block` tokens each, so of one more, which the next begins with.
-
-    Every token but the first is predicted once; a rest of fewer than 8 is dropped, unless there is no other block.
-    """
-    blocks = [tokens[at : at + block + 1] for at in range(0, len(tokens) - 1, block)]
-    return blocks[:-1] if len(blocks) > 1 and len(blocks[-1]) <= LEAST else blocks
-
-
-def halves(tokens: np.ndarray, block: int) -> list[list[np.ndarray]]:
-    """Blocks of the first half and of the rest, which share no token at all; none where there are not enough for both."""
-    middle = (len(tokens) - 2 + block) // block // 2 * block + 1
-    both = [cut(tokens[:middle], block), cut(tokens[middle:], block)]
-    return both if all(blocks and len(blocks[0]) > LEAST for blocks in both) else []
 
 
 def _kind(file: Path) -> str:

@@ -89,8 +89,8 @@ def _near(forms: list[tuple[str, ...]], homes: list[frozenset[str]], seed: int) 
     """Yields (form, form, similarity) of near copies that stand in different parts."""
     from datasketch import MinHash, MinHashLSH
 
-    sets = [frozenset(_numbered(form)) for form in forms]
-    allowed = [_allowed(form) for form in forms]
+    sets = [frozenset(numbered_words(form)) for form in forms]
+    allowed = [allowed_changes(form) for form in forms]
     lsh = MinHashLSH(num_perm=BANDS * ROWS, params=(BANDS, ROWS))
     hashes = MinHash.generator(([w.encode() for w in s] for s in sets), num_perm=BANDS * ROWS, seed=seed)
     for a, minhash in enumerate(hashes):
@@ -105,7 +105,7 @@ def _near(forms: list[tuple[str, ...]], homes: list[frozenset[str]], seed: int) 
         lsh.insert(a, minhash)
 
 
-def _numbered(form: tuple[str, ...]) -> Iterator[str]:
+def numbered_words(form: tuple[str, ...]) -> Iterator[str]:
     """Words made distinct by counting repeats, so that sets of them intersect as multisets do."""
     seen: Counter[str] = Counter()
     for word in form:
@@ -113,7 +113,7 @@ def _numbered(form: tuple[str, ...]) -> Iterator[str]:
         yield f"{word} {seen[word]}"
 
 
-def _allowed(form: tuple[str, ...]) -> int:
+def allowed_changes(form: tuple[str, ...]) -> int:
     """How many elements may differ from a sentence this long: one word in ten, or one; none in the shortest.
 
     A word of a script without spaces is taken to have two characters, as most in Chinese have.

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.tasks.batch import Batch
-from quickstudy.tasks.documents import LEAST, Document, Domain, cut
+from quickstudy.tasks.blocks import LEAST, as_batch, cut
+from quickstudy.tasks.documents import Document, Domain
 
 HELD_OUT = 0.2
 """The share of the documents that is held out."""
@@ -47,9 +47,7 @@ def divided(documents: list[Document], tokenizer: Any, *, block: int, seed: int 
         QuickstudyError: no text of more than 8 tokens.
     """
     domain = Domain(documents, tokenizer)
-    texts = [tokens for _, tokens in domain.tokenized if len(tokens) > LEAST]
-    if not texts:
-        raise QuickstudyError(f"the text holds no document of more than {LEAST} tokens; add text")
+    texts = _tokenized(domain)
     order = [texts[i] for i in np.random.default_rng(seed).permutation(len(texts))]
     count = round(HELD_OUT * len(order)) or min(1, len(order) - 1)
     held, left = [], MOST
@@ -63,7 +61,17 @@ def divided(documents: list[Document], tokenizer: Any, *, block: int, seed: int 
     return OwnText(support, held, len(learned), len(domain.copies))
 
 
-def as_batch(blocks: list[np.ndarray], seed: int = 0) -> Batch:
-    """Blocks without their last token, and the same moved on by one to be predicted."""
-    whole = [torch.from_numpy(block.astype(np.int64)) for block in blocks]
-    return Batch([tokens[:-1] for tokens in whole], [tokens[1:] for tokens in whole], seed)
+def whole(documents: list[Document], tokenizer: Any, *, block: int) -> Batch:
+    """All of some text in blocks.
+
+    Raises:
+        QuickstudyError: no text of more than 8 tokens.
+    """
+    return as_batch([piece for tokens in _tokenized(Domain(documents, tokenizer)) for piece in cut(tokens, block)])
+
+
+def _tokenized(domain: Domain) -> list[np.ndarray]:
+    texts = [tokens for _, tokens in domain.tokenized if len(tokens) > LEAST]
+    if not texts:
+        raise QuickstudyError(f"the text holds no document of more than {LEAST} tokens; add text")
+    return texts

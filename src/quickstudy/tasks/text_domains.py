@@ -13,11 +13,11 @@ from itertools import chain, zip_longest
 from typing import Literal, get_args
 
 import numpy as np
-import torch
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.tasks.batch import Batch
-from quickstudy.tasks.documents import LEAST, Document, DocumentSource, Domain, Tokenizer, cut, halves
+from quickstudy.tasks.blocks import LEAST, as_batch, cut, halves
+from quickstudy.tasks.documents import Document, DocumentSource, Domain, Tokenizer
 from quickstudy.tasks.documents import documents as read
 from quickstudy.tasks.leaks import Leak, leaks
 from quickstudy.tasks.table import SPLIT_NAMES
@@ -207,10 +207,10 @@ class TextDomains:
         if self.by == "document":
             first, rest = group.blocks
             at = generator.integers(max(len(rest) - queries, 0) + 1)
-            return _batch([first[i] for i in generator.permutation(len(first))[:shots]]), _batch(rest[at : at + queries])
+            return as_batch([first[i] for i in generator.permutation(len(first))[:shots]]), as_batch(rest[at : at + queries])
         order = [group.blocks[i] for i in generator.permutation(len(group.blocks))]
         half = min(max(round(len(order) * shots / (shots + queries)), 1), len(order) - 1)
-        return _batch(_taken(order[:half], generator, shots)), _batch(_taken(order[half:], generator, queries))
+        return as_batch(_taken(order[:half], generator, shots)), as_batch(_taken(order[half:], generator, queries))
 
 
 def refuse_shared(train: TextDomains, test: TextDomains) -> None:
@@ -234,8 +234,3 @@ def _taken(documents: list[list[np.ndarray]], generator: np.random.Generator, co
     """`count` blocks, one a document in each round."""
     shuffled = [[blocks[i] for i in generator.permutation(len(blocks))] for blocks in documents[:count]]
     return [block for turn in zip_longest(*shuffled) for block in turn if block is not None][:count]
-
-
-def _batch(blocks: list[np.ndarray]) -> Batch:
-    whole = [torch.from_numpy(block.astype(np.int64)) for block in blocks]
-    return Batch([tokens[:-1] for tokens in whole], [tokens[1:] for tokens in whole])

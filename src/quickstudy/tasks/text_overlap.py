@@ -10,7 +10,7 @@ import numpy as np
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.tasks.batch import Batch
-from quickstudy.tasks.leaks import _allowed, _numbered, words
+from quickstudy.tasks.leaks import allowed_changes, numbered_words, words
 from quickstudy.tasks.task import Task
 
 BANDS, ROWS = 60, 8
@@ -54,8 +54,8 @@ def copies(texts: Sequence[str]) -> set[int]:
         if first.setdefault("".join(form), place) == place:
             forms[place] = form
     numbers: dict[str, int] = {}
-    bags = [np.unique([numbers.setdefault(word, len(numbers)) for word in _numbered(form)]) for form in forms.values()]
-    allowed, near = [_allowed(form) for form in forms.values()], set()
+    bags = [np.unique([numbers.setdefault(word, len(numbers)) for word in numbered_words(form)]) for form in forms.values()]
+    allowed, near = [allowed_changes(form) for form in forms.values()], set()
     compared: set[tuple[int, int]] = set()
     for group in _alike(bags, len(numbers)):
         for late, early in ((late, early) for at, late in enumerate(group) for early in group[:at]):

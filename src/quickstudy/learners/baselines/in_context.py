@@ -36,7 +36,7 @@ class InContext(Learner):
     """
 
     kinds = ("classify", "language")
-    language_models_only: bool = True
+    language_models_only = True
 
     def __init__(self, model: nn.Module, *, method: Method = "direct", context: int = 1024):
         super().__init__()
