@@ -171,7 +171,7 @@ def table(out: Path) -> None:
 def main(out: Path, seed: int, methods: list[str]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     net = models.load("smollm2", lora={"r": 8, "layers": 4}, seed=seed)
-    net._frozen.room = MEMORY
+    net._frozen.kept.room = MEMORY
     start = {name: p.detach().clone() for name, p in net.named_parameters() if p.requires_grad}
     own = dict(net.named_parameters())
     drawn = Episodes(text(TRAIN, net.tokenizer, 16), shots=BLOCKS, queries=BLOCKS, tasks=TASKS)[0]

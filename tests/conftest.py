@@ -55,6 +55,15 @@ def tiny_llama(tmp_path_factory) -> str:
     return str(folder)
 
 
+@pytest.fixture
+def double():
+    """Inside, Llama's norms, attention and positions, which ask for single precision, are in double."""
+    from quickstudy.evaluation.double import Wide
+
+    with Wide():
+        yield
+
+
 @pytest.fixture(scope="session")
 def sentences() -> tuple[list[str], list[str]]:
     """Six different sentences of each of three labels, and the labels."""

@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch.overrides import TorchFunctionMode
 from torch.testing import assert_close
 
 from quickstudy import MAML, Batch, QuickstudyError, Task, check_gradients
-from quickstudy.evaluation.gradients import TOLERANCE, _compared
 from quickstudy.learners.adapter_generator import AdapterGenerator
 from quickstudy.learners.baselines.zero_step import ZeroStep
 from quickstudy.models.adapters import add_lora
@@ -22,23 +20,6 @@ from quickstudy.models.networks import mlp
 transformers = pytest.importorskip("transformers")
 
 WORDS = 20
-
-
-class AllDouble(TorchFunctionMode):
-    """Inside, what asks for single precision gets double: Llama's norms, its attention and its positions do."""
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        def wide(value: Any) -> Any:
-            return torch.float64 if value is torch.float32 else value
-
-        func = torch.Tensor.double if func is torch.Tensor.float else func
-        return func(*map(wide, args), **{name: wide(value) for name, value in (kwargs or {}).items()})
-
-
-@pytest.fixture
-def double():
-    with AllDouble():
-        yield
 
 
 SMALL: dict[str, Any] = {"inner_lr": 0.3, "bases": 3, "width": 6}
@@ -116,9 +97,9 @@ def test_the_gradient_for_the_network_is_right_where_it_has_a_say(settings, doub
     learner = speaking(AdapterGenerator(model(), **SMALL, **settings))
     _, gradients = outer(learner, [task()])
     assert all(gradients[name].abs().max() > 1e-5 for name in gradients if not name.startswith("model."))
-    oracle, errors = _compared(learner, task())
-    assert oracle == "finite differences"
-    assert max(errors.values()) < TOLERANCE
+    report = check_gradients(learner, task())
+    assert report, str(report)
+    assert report.oracle == "finite differences"
 
 
 def test_at_first_it_is_the_model_as_it_comes(double):
@@ -219,9 +200,9 @@ def test_what_is_kept_stays_within_its_room():
     blocks = [torch.arange(4) + i for i in range(12)]
     found = states(blocks)
     assert_close(states(blocks), found, rtol=0, atol=0)
-    assert sum(value.nbytes for value in states._kept.values()) == states._bytes
+    assert sum(value.nbytes for value in states.kept._tensors.values()) == states.kept._bytes
     assert states(blocks[:1])
-    assert states._bytes <= 2000
+    assert states.kept._bytes <= 2000
 
 
 def test_what_has_no_adapters_to_make_is_refused_in_words():

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from test_adapter_generator import AllDouble, bare, model, outer, task
+from test_adapter_generator import bare, model, outer, task
 from torch.testing import assert_close
 
 from quickstudy import MAML, Batch, QuickstudyError, Task, check_gradients
@@ -22,12 +22,6 @@ SETTINGS: dict[str, Any] = {"inner_lr": 0.5, "inner_steps": 2}
 SMALL: dict[str, Any] = {"width": 6, **SETTINGS}
 NOISE = 19
 """The last word."""
-
-
-@pytest.fixture
-def double():
-    with AllDouble():
-        yield
 
 
 def opinionated(learner: TokenWeights) -> TokenWeights:

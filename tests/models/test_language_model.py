@@ -55,6 +55,13 @@ def test_padding_leaves_no_mark_on_a_sliding_window_in_double_precision():
     assert alone.isfinite().all()
 
 
+def moved(model: LanguageModel, scale: float = 1.0) -> dict[str, torch.Tensor]:
+    """Other values for its adapters, the same at each call."""
+    generator = torch.Generator().manual_seed(0)
+    learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    return {name: scale * torch.randn(p.shape, generator=generator) for name, p in learned.items()}
+
+
 def blocks(*lengths: int) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(sum(lengths))
     return [torch.randint(20, (length,), generator=generator) for length in lengths]
@@ -78,7 +85,7 @@ def test_wanted_positions_are_a_choice_of_all(name):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_frozen_layers_are_computed_once_a_block_and_change_nothing(name):
     model, some = made(name, layers=1), blocks(5, 3, 7)
-    phi = {n: torch.randn_like(p) for n, p in model.named_parameters() if p.requires_grad}
+    phi = moved(model)
     calls, stack = [], next(part for part in model.module.modules() if isinstance(part, torch.nn.ModuleList))
     expected = torch.func.functional_call(model, phi, (some,))
     stack[0].register_forward_hook(lambda *_: calls.append(1))
@@ -94,7 +101,7 @@ def test_frozen_layers_are_computed_once_a_block_and_change_nothing(name):
 
 def test_gradients_are_the_same_with_and_without_the_frozen_layers_cut():
     model, some = made("Llama", layers=1), blocks(5, 3)
-    phi = {n: torch.randn_like(p, requires_grad=True) for n, p in model.named_parameters() if p.requires_grad}
+    phi = {name: value.requires_grad_() for name, value in moved(model).items()}
     targets = [block.roll(-1) for block in some]
     found = [
         torch.autograd.grad(total(default_loss, call(phi, some), targets)[0], list(phi.values()))
@@ -159,8 +166,7 @@ def test_a_base_in_half_precision_has_adapters_and_logits_in_single(tiny_llama):
     model = models.load(tiny_llama, lora={"r": 2, "layers": 1}, dtype="bfloat16")
     assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
     assert {p.dtype for p in model.parameters() if not p.requires_grad} == {torch.bfloat16}
-    some, phi = blocks(5, 3), {n: torch.randn_like(p) for n, p in model.named_parameters() if p.requires_grad}
-    phi = {name: value.requires_grad_() for name, value in phi.items()}
+    some, phi = blocks(5, 3), {name: value.requires_grad_() for name, value in moved(model, 0.3).items()}
     assert isinstance(model.lowered(some, phi), Lowered)
     logits = Functional(model)(phi, some)
     assert logits.dtype == torch.float32

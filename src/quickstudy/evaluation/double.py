@@ -32,7 +32,7 @@ def in_double(learner: Learner) -> Iterator[None]:
         for p, *_ in parameters:
             p.grad = None
         learner.double()
-        with _Wide():
+        with Wide():
             yield
     finally:
         for p, data, value, grad in parameters:
@@ -55,7 +55,7 @@ def task_in_double(task: Task) -> Task:
     return Task(batch(task.support), batch(task.query), seed=task.seed)
 
 
-class _Wide(TorchFunctionMode):
+class Wide(TorchFunctionMode):
     """Inside, what asks for single precision gets double."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

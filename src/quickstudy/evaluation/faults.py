@@ -169,8 +169,9 @@ def _not_a_number(probe: Probe) -> Iterator[str]:
 
 def _outside(probe: Probe) -> Iterator[str]:
     phi, own = probe.phi(), dict(probe.model.named_parameters())
-    nudges = {n: 1e-3 * (1 + own[n].detach().abs()) * torch.sign(torch.randn_like(own[n])) for n in phi if n in own}
-    moved = {name: value + nudges[name] if name in nudges else value for name, value in phi.items()}
+    moved = {n: v + 1e-3 * (1 + v.abs()) * torch.sign(torch.randn_like(v)) if n in own else v for n, v in phi.items()}
+    # in place they end at the same values, which phi_0 need not have been (a generated adapter is none of the model's own)
+    nudges = {name: moved[name] - own[name].detach() for name in phi if name in own}
     functional = probe.output(moved)
     with nudged(own, nudges):
         in_place = probe.output({name: value for name, value in phi.items() if name not in nudges})
@@ -183,8 +184,7 @@ def _outside(probe: Probe) -> Iterator[str]:
             seen = "not at all" if same(functional, probe.output({**moved, name: phi[name]})) else "in part only"
             yield (
                 f"the model reads a parameter outside the functional call: `{name}` (a moved value is seen {seen}); "
-                "read it as an "
-                "attribute of its own module at each call, and keep no second reference to it"
+                "read it as an attribute of its own module at each call, and keep no second reference to it"
             )
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.models.shell import shell
+from quickstudy.models.shell import shelling
 
 LoRA = Any
 """A PEFT `LoraConfig`, a rank, or a mapping of `LoraConfig`'s own fields and `layers`: how many of the top layers."""
@@ -87,11 +87,15 @@ def _plain(config: Any) -> dict[str, Any]:
 
 def without_adapters(model: nn.Module) -> nn.Module:
     """The same model as it was before adapters were put in; it shares every tensor with this one, which stays as it is."""
-    plain = shell(model)
-    for name, part in model.named_modules():
-        if hasattr(part, "lora_A") and hasattr(part, "base_layer"):
-            plain.set_submodule(name, part.base_layer)  # type: ignore[arg-type]
+    plain = shelling(model)(model)
+    for name, part in adapted_layers(plain).items():
+        plain.set_submodule(name, part.base_layer)
     return plain
+
+
+def adapted_layers(module: nn.Module) -> dict[str, Any]:
+    """The layers that PEFT has put adapters on, by name."""
+    return {name: part for name, part in module.named_modules() if hasattr(part, "lora_A") and hasattr(part, "base_layer")}
 
 
 def is_adapter(name: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from quickstudy.models.kept import Kept
 from quickstudy.models.shell import shell
 
 Key = Hashable
@@ -52,10 +53,8 @@ class FrozenLayers:
     """
 
     def __init__(self, module: nn.Module, room: int = 2**28, *, causal: bool = False):
-        self.module, self.room, self.causal = module, room, causal
+        self.module, self.causal, self.kept = module, causal, Kept(room)
         self.path, self.embeddings, self.norm = ARCHITECTURES.get(type(module).__name__, ("", None, None))
-        self._kept: dict[Key, torch.Tensor] = {}
-        self._bytes, self._state = 0, ()
 
     def depth(self, moving: Collection[str]) -> int:
         """How many of the first layers hold nothing that requires a gradient or is in `moving` (by the module's names)."""
@@ -93,26 +92,16 @@ class FrozenLayers:
                 return None
             fresh = dict(zip(part, rows, strict=True))
             found |= fresh
-            self.keep(known, fresh)
+            self.kept.add(known, fresh)
         return Lowered([found[key] for key in keys], depth, self)
 
     def recall(self, depth: int) -> dict[Key, torch.Tensor]:
         """What is kept of the first `depth` layers; empty where one of their parameters has changed since."""
         below = [p for name, p in self.module.named_parameters() if self._place(name) < depth]
-        state = (depth, *((p.data_ptr(), p._version) for p in below))
-        if state != self._state:
-            self._kept, self._bytes, self._state = {}, 0, state
-        return self._kept
-
-    def keep(self, known: dict[Key, torch.Tensor], rows: Mapping[Key, torch.Tensor]) -> None:
-        """Adds to what `recall` gave, within the room there is."""
-        known.update(rows)
-        self._bytes += sum(row.nbytes for row in rows.values())
-        while self._bytes > self.room and len(known) > len(rows):
-            self._bytes -= known.pop(next(iter(known))).nbytes
+        return self.kept.under((depth, *((p.data_ptr(), p._version) for p in below)))
 
     def __deepcopy__(self, memo: dict) -> FrozenLayers:
-        return FrozenLayers(copy.deepcopy(self.module, memo), self.room, causal=self.causal)
+        return FrozenLayers(copy.deepcopy(self.module, memo), self.kept.room, causal=self.causal)
 
     @torch.no_grad()
     def lower(self, tokens: Mapping[str, torch.Tensor], depth: int) -> list[torch.Tensor]:
@@ -150,12 +139,12 @@ def unmasked(tokens: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: value for name, value in tokens.items() if name != "attention_mask"}
 
 
-def stacked(rows: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
-    """States of several inputs as the other layers take them, padded."""
-    states = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
-    lengths = torch.tensor([len(row) for row in rows], device=states.device)
-    mask = (torch.arange(states.shape[1], device=states.device) < lengths[:, None]).long()
-    return {"inputs_embeds": states, "attention_mask": mask}
+def padded(rows: Sequence[torch.Tensor], name: str = "inputs_embeds") -> dict[str, torch.Tensor]:
+    """Rows of several lengths as a Transformer takes them under this name: states for the other layers, or token ids."""
+    whole = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    lengths = torch.tensor([len(row) for row in rows], device=whole.device)
+    mask = (torch.arange(whole.shape[1], device=whole.device) < lengths[:, None]).long()
+    return {name: whole, "attention_mask": mask}
 
 
 class _Skipped(nn.Module):

@@ -14,7 +14,7 @@ from torch.func import functional_call
 from quickstudy.models.device import CPU, device_of
 from quickstudy.models.encoder import Encoder
 from quickstudy.models.language_model import LanguageModel
-from quickstudy.models.shell import deep_shell, hides_modules, shell
+from quickstudy.models.shell import shelling
 from quickstudy.tasks.batch import Batch
 
 Parameters = dict[str, torch.Tensor]
@@ -32,7 +32,7 @@ class Functional:
 
     def __init__(self, model: nn.Module):
         self.model = model
-        self._around = deep_shell if any(map(hides_modules, model.modules())) else shell
+        self._around = shelling(model)
 
     def __call__(self, parameters: Parameters, inputs: Any) -> Any:
         if isinstance(self.model, (Encoder, LanguageModel)):

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.models.adapters import is_adapter
+from quickstudy.models.adapters import is_adapter, without_adapters
 from quickstudy.models.device import device_of
-from quickstudy.models.language_model import Blocks, LanguageModel
-from quickstudy.models.shell import deep_shell, hides_modules, shell
+from quickstudy.models.kept import Kept
+from quickstudy.models.language_model import Blocks, LanguageModel, key_of
 
 Keep = Callable[[Sequence[torch.Tensor], torch.Tensor], torch.Tensor]
 """`(states, block)` to what is kept; the states are those before the first layer and after each one, `(tokens, dim)`."""
@@ -39,9 +39,8 @@ class HiddenStates:
                 f"hidden states are read from a language model, and this is a {type(model).__name__}; "
                 "give what models.load makes of a causal language model"
             )
-        self.model, self.keep, self.room = model, keep, room
-        self._kept: dict[bytes, torch.Tensor] = {}
-        self._bytes, self._state = 0, self._now()
+        self.model, self.keep, self.kept = model, keep, Kept(room)
+        self._now()
 
     @property
     def dim(self) -> int:
@@ -51,27 +50,15 @@ class HiddenStates:
 
     def __call__(self, blocks: Blocks) -> list[torch.Tensor]:
         """What is kept of each block."""
-        if (state := self._now()) != self._state:
-            self._kept, self._bytes, self._state = {}, 0, state
-        keys = [block.cpu().numpy().tobytes() for block in blocks]
-        kept = self._kept
+        kept = self.kept.under(self._now())
+        keys = list(map(key_of, blocks))
         found = {key: kept[key] for key in keys if key in kept}
-        new = {key: block for key, block in zip(keys, blocks, strict=True) if key not in found}
-        if new:
-            base = self._base()
+        if new := {key: block for key, block in zip(keys, blocks, strict=True) if key not in found}:
+            base = without_adapters(self.model.module.base_model).eval()  # type: ignore[arg-type]
             fresh = {key: self._read(base, block) for key, block in new.items()}
             found |= fresh
-            self._add(kept, fresh)
+            self.kept.add(kept, fresh)
         return [found[key] for key in keys]
-
-    def _add(self, kept: dict[bytes, torch.Tensor], fresh: dict[bytes, torch.Tensor]) -> None:
-        kept.update(fresh)
-        self._bytes += sum(value.nbytes for value in fresh.values())
-        for key in list(kept):
-            if self._bytes <= self.room:
-                return
-            if (old := kept.pop(key, None)) is not None:  # another thread may have been here
-                self._bytes -= old.nbytes
 
     @torch.no_grad()
     def _read(self, base: nn.Module, block: torch.Tensor) -> torch.Tensor:
@@ -79,17 +66,6 @@ class HiddenStates:
         output = base(input_ids=block[None], use_cache=False, output_hidden_states=True)
         states = [each[0].to(torch.promote_types(each.dtype, torch.float32)) for each in output.hidden_states]
         return self.keep(states, block)
-
-    def _base(self) -> nn.Module:
-        """New modules around the base's tensors, with the plain layer in the place of each adapted one."""
-        body: Any = self.model.module.base_model
-        base = (deep_shell if any(map(hides_modules, body.modules())) else shell)(body)
-        for name, part in list(base.named_modules()):
-            if isinstance(plain := getattr(part, "base_layer", None), nn.Module):
-                base.set_submodule(name, plain)
-        for part in base.modules():  # transformers records states by hooks, which would stay on the model itself
-            part._forward_hooks = part._forward_hooks.copy()
-        return base.eval()
 
     def _now(self) -> tuple[Any, ...]:
         """Which values the base has, to see where they change."""

@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pad_sequence
 
-from quickstudy.models.frozen_layers import TOLERANCE, FrozenLayers, Lowered, stacked, unmasked
+from quickstudy.models.frozen_layers import TOLERANCE, FrozenLayers, Lowered, padded, unmasked
 
 Blocks = Sequence[torch.Tensor]
 """Token ids, `(tokens,)` each."""
@@ -49,9 +48,9 @@ class LanguageModel(nn.Module):
         if isinstance(blocks, torch.Tensor):
             return _single(self.module(input_ids=blocks, use_cache=False).logits)
         if isinstance(blocks, Lowered):
-            called, tokens = blocks.layers.upper(self._body, blocks.depth), stacked(blocks.rows)
+            called, tokens = blocks.layers.upper(self._body, blocks.depth), padded(blocks.rows)
         else:
-            called, tokens = self._body, _padded(blocks)
+            called, tokens = self._body, padded(blocks, "input_ids")
         real = tokens["attention_mask"].bool()
         if wanted is not None:
             real = real.clone()
@@ -70,13 +69,14 @@ class LanguageModel(nn.Module):
         depth = self._frozen.depth({name.removeprefix(prefix) for name in moving})
         if not depth:
             return inputs
-        by_key = {block.cpu().numpy().tobytes(): block for block in inputs}
+        keys = list(map(key_of, inputs))
+        by_key: dict[Any, torch.Tensor] = dict(zip(keys, inputs, strict=True))
         lowered = self._frozen.passed(
-            [block.cpu().numpy().tobytes() for block in inputs],
+            keys,
             depth,
             CHUNK,
-            tokens=lambda keys: _padded([by_key[key] for key in keys]),
-            same=lambda keys, short: self._same([by_key[key] for key in keys], short),
+            tokens=lambda some: padded([by_key[key] for key in some], "input_ids"),
+            same=lambda some, short: self._same([by_key[key] for key in some], short),
         )
         if lowered is None:
             self._frozen = None
@@ -133,10 +133,9 @@ def is_causal(*architectures: str) -> bool:
     return any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in architectures)
 
 
-def _padded(blocks: Blocks) -> dict[str, torch.Tensor]:
-    ids = pad_sequence(list(blocks), batch_first=True)
-    lengths = torch.tensor([len(block) for block in blocks], device=ids.device)
-    return {"input_ids": ids, "attention_mask": (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()}
+def key_of(block: torch.Tensor) -> bytes:
+    """What something computed of a block is kept under."""
+    return block.cpu().numpy().tobytes()
 
 
 def _single(logits: torch.Tensor) -> torch.Tensor:

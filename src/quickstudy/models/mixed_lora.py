@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from quickstudy.models.adapters import adapted_layers
 from quickstudy.models.functional import Parameters
 from quickstudy.models.sentence_encoder import SentenceEncoder
 from quickstudy.models.shell import shell
@@ -28,7 +29,7 @@ class MixedLoRA:
         """Whether these parameters are all the adapters there are, and these are plain: no dropout, no DoRA, nothing merged."""
         if not isinstance(encoder, SentenceEncoder) or any(part.training for part in encoder.modules()) or not names:
             return False
-        layers = _adapted(encoder)
+        layers = adapted_layers(encoder)
         expected = {f"{name}.lora_{each}.default.weight" for name in layers for each in "AB"}
         return expected == set(names) and all(map(_is_plain, layers.values()))
 
@@ -42,7 +43,7 @@ class MixedLoRA:
         """
         module, tokens = self.encoder.called(self.encoder.lowered(sentences, phi))
         module = shell(module)
-        for name, layer in _adapted(module).items():
+        for name, layer in adapted_layers(module).items():
             a, b = (phi[f"module.{name}.lora_{each}.default.weight"][tasks] for each in "AB")
             module.set_submodule(name, _Mixed(layer, a, b))
         return self.encoder.pooled(module, tokens)
@@ -60,10 +61,6 @@ class _Mixed(nn.Module):
         rows = x.reshape(len(x), -1, x.shape[-1]).to(self.a.dtype)
         delta = (rows @ self.a.mT) @ self.b.mT * self.scaling
         return (plain + delta.view(plain.shape)).to(plain.dtype)
-
-
-def _adapted(module: nn.Module) -> dict[str, Any]:
-    return {name: part for name, part in module.named_modules() if hasattr(part, "lora_A") and hasattr(part, "base_layer")}
 
 
 def _is_plain(layer: Any) -> bool:

@@ -12,7 +12,7 @@ from torch import nn
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.models.encoder import Encoder
-from quickstudy.models.frozen_layers import TOLERANCE, FrozenLayers, Lowered, stacked
+from quickstudy.models.frozen_layers import TOLERANCE, FrozenLayers, Lowered, padded
 
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len", "last"]
 
@@ -121,7 +121,7 @@ class SentenceEncoder(Encoder):
     def called(self, sentences: Sequence[str] | Lowered) -> tuple[nn.Module, Mapping[str, torch.Tensor]]:
         """The Transformer that is called for these in one go, and with what."""
         if isinstance(sentences, Lowered):
-            return sentences.layers.upper(self.module, sentences.depth), stacked(sentences.rows)
+            return sentences.layers.upper(self.module, sentences.depth), padded(sentences.rows)
         return self.module, self._padded([self.tokenize(sentence) for sentence in sentences])
 
     def pooled(self, module: nn.Module, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
+
+
+def shelling(model: nn.Module) -> Callable[[nn.Module], nn.Module]:
+    """What makes a shell of this module: `shell`, or `deep_shell` where one of its parts refers to others in other ways."""
+    return deep_shell if any(map(hides_modules, model.modules())) else shell
 
 
 def shell(model: nn.Module) -> nn.Module:
@@ -19,6 +25,7 @@ def _around(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
         new = made[id(module)] = module.__new__(type(module))
         new.__dict__.update(module.__dict__)
         new.__dict__.update(_parameters=dict(module._parameters), _buffers=dict(module._buffers))
+        new.__dict__.update(_forward_hooks=module._forward_hooks.copy())  # transformers records states by hooks that stay
         parts = {name: None if part is None else _around(part, made) for name, part in module._modules.items()}
         new.__dict__["_modules"] = parts
     return made[id(module)]

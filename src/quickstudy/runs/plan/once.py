@@ -52,7 +52,7 @@ def frozen_layers(learner: Learner, source: object, drawn: int, steps: int, cloc
     spent = (clock() - begun) / max(1, len(sample) - len(first))
     each = sum(row.nbytes for row in lowered.rows) / len(sample)
     met = len(texts) * (1 - (1 - min(1.0, drawn / len(texts))) ** steps)
-    return Frozen(spent * met, min(each * met, lowered.layers.room))
+    return Frozen(spent * met, min(each * met, lowered.layers.kept.room))
 
 
 def validation_seconds(learner: Learner, tasks: Sequence[Task], clock: Clock) -> float:
