@@ -173,4 +173,6 @@ def test_a_base_in_half_precision_has_adapters_and_logits_in_single(tiny_llama):
     gradients = torch.autograd.grad(logits.square().mean(), list(phi.values()))
     assert all(g.dtype == torch.float32 and g.isfinite().all() and g.abs().max() > 0 for g in gradients)
     whole = models.load(tiny_llama, lora={"r": 2, "layers": 1})
-    assert_close(logits, Functional(whole)(phi, some), rtol=0.05, atol=0.05)
+    expected = Functional(whole)(phi, some)
+    # all together, not one by one: a half has eight bits, and single logits near zero are off by their own size
+    assert (logits - expected).norm() < 0.02 * expected.norm()
