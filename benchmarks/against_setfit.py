@@ -23,7 +23,7 @@ from setfit import SetFitModel, Trainer, TrainingArguments
 
 from quickstudy import Default, Episodes, LogisticProbe, PriorHead, Table, models
 from quickstudy.learners.prior_head import Prior
-from quickstudy.models.loading import _source
+from quickstudy.models.hub import source_of
 from quickstudy.tasks.named import select_part
 
 STARS = re.compile(r"\b(one|two|five|1|2|5)[ -]stars?\b")
@@ -57,7 +57,7 @@ def main(name: str, draws: int, first: int = 0) -> None:
 
 
 def _setfit(support) -> SetFitModel:
-    model = SetFitModel.from_pretrained(str(_source("minilm")))
+    model = SetFitModel.from_pretrained(str(source_of("minilm")))
     arguments = TrainingArguments(batch_size=16, num_epochs=1, num_iterations=20, seed=0, report_to="none", use_amp=False)
     data = datasets.Dataset.from_dict({"text": list(support.inputs), "label": [str(label) for label in support.targets]})
     Trainer(model=model, args=arguments, train_dataset=data).train()

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from sentence_transformers import SentenceTransformer  # pyright: ignore[reportMissingImports]
 
 from quickstudy import models
-from quickstudy.models.loading import _source
+from quickstudy.models.hub import source_of
 from quickstudy.models.precision import AGREE, MANY
 from quickstudy.tasks.named import named
 
@@ -29,7 +29,7 @@ COUNTS = (512, 2000)
 def main() -> None:
     torch.set_num_threads(1)
     os.environ["QUICKSTUDY_CACHE"] = "off"
-    theirs = SentenceTransformer(str(_source("minilm")), device="cpu")
+    theirs = SentenceTransformer(str(source_of("minilm")), device="cpu")
     for count in COUNTS:
         ours = models.load("minilm")
         sentences = list(dict.fromkeys(named("banking77").texts))[:count]

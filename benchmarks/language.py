@@ -35,7 +35,7 @@ TRAIN = [
     "reviews_movie", "software_manual", "source_code_python",
 ]  # fmt: skip
 VALID, TEST = ["science_abstracts_inspec", "news_bbc", "recipes"], ["medical_pubmedqa", "medical_medquad"]
-BLOCKS, STEPS, RATES = 4, [0, 1, 2], [5e-4, 1e-3, 2e-3, 4e-3]
+BLOCKS, STEPS, RATES = 4, [0, 1, 2], [1e-3, 2e-3, 4e-3, 8e-3]
 TASKS, PASSES, A_STEP = 100, 2, 2
 MEMORY = 2**30
 """Bytes of what the frozen layers give, kept over all methods of a process."""

@@ -18,10 +18,8 @@ VALIDATION = 6
 
 def reads_text(model: str) -> bool:
     """Whether MODEL is a language model to be judged on plain text: a run on text by domain, an adapter, or one by name."""
-    from quickstudy.cli.resolve import DEFAULT_TEXT_MODEL
     from quickstudy.learners.artefact import is_artefact
-    from quickstudy.models import load
-    from quickstudy.models.language_model import LanguageModel
+    from quickstudy.models.loading import is_language_model
     from quickstudy.runs.recipe import Recipe
 
     folder = Path(model).expanduser()
@@ -30,7 +28,7 @@ def reads_text(model: str) -> bool:
     if is_artefact(folder):
         return (folder / "adapter_config.json").is_file()  # at the top, where PEFT looks for it
     try:
-        return model == DEFAULT_TEXT_MODEL or (model != "default" and isinstance(load(model), LanguageModel))
+        return model != "default" and is_language_model(model)
     except QuickstudyError:
         return False  # what is wrong is said where it is opened
 

@@ -17,13 +17,16 @@ def leakage(learned_from: Sequence[str], judged_on: Sequence[str], *, reads: str
     Of images exact ones alone, by what the files hold.
     """
     found = leaks({"learned": learned_from, "judged": judged_on}) if reads == "sentence" else _copies(learned_from, judged_on)
+    return {"sentences": len(judged_on), "reads": reads, **counted(found, learned_from, judged_on)}
+
+
+def counted(found: Sequence[Leak], learned_from: Sequence[str], judged_on: Sequence[str]) -> dict[str, Any]:
+    """How many of what is judged are exact and near copies, and a few pairs of (judged, learned from), exact ones first."""
     copies = {kind: {leak.index for leak in found if leak.kind == kind} for kind in ("exact", "near")}
     pairs = sorted(found, key=lambda leak: (leak.kind != "exact", -leak.similarity))
     return {
         "exact": len(copies["exact"]),
         "near": len(copies["near"] - copies["exact"]),
-        "sentences": len(judged_on),
-        "reads": reads,
         "examples": [[judged_on[leak.index], learned_from[leak.other_index]] for leak in pairs[:SHOWN]],
     }
 

@@ -14,6 +14,7 @@ from typing import Any
 from quickstudy.errors import QuickstudyError
 from quickstudy.folder import new_folder
 from quickstudy.models.cache import cache_folder
+from quickstudy.models.quiet import quiet
 
 
 def model_folder(file: Path) -> Path:
@@ -35,8 +36,6 @@ def model_folder(file: Path) -> Path:
             shutil.rmtree(folder)
         import transformers
 
-        from quickstudy.models.loading import quiet
-
         model, tokenizer = _read(file)
         with new_folder(folder) as new, quiet(transformers):
             model.save_pretrained(new)
@@ -54,8 +53,6 @@ def _mark(file: Path) -> str:
 def _read(file: Path) -> tuple[Any, Any]:
     import torch
     import transformers
-
-    from quickstudy.models.loading import quiet
 
     where = {"gguf_file": file.name, "trust_remote_code": False, "local_files_only": True}
     try:

@@ -60,11 +60,18 @@ class Task:
 
 
 @torch.no_grad()
-def _nats_per_token(adapted: Adapted, query: Batch) -> float:
-    nats, tokens = 0.0, 0
+def token_losses(adapted: Adapted, query: Batch) -> list[torch.Tensor]:
+    """The loss of every token of each sequence, in nats, `(tokens,)`; zero where a token is not judged."""
+    found: list[torch.Tensor] = []
     for part in query.split(BLOCKS):
-        logits = adapted.logits(part.inputs)
-        truth = (in_a_row(part.targets) if logits.ndim == 2 else as_tensor(part.targets).flatten()).to(logits.device)
-        nats += F.cross_entropy(logits.flatten(0, -2), truth, ignore_index=IGNORED, reduction="sum").item()
-        tokens += int((truth != IGNORED).sum())
-    return nats / tokens
+        logits, truth = adapted.logits(part.inputs), in_a_row(part.targets)
+        if logits.ndim > 2:  # padded
+            logits = torch.cat([row[: len(targets)] for row, targets in zip(logits, part.targets, strict=True)])
+        nats = F.cross_entropy(logits, truth.to(logits.device), ignore_index=IGNORED, reduction="none").cpu()
+        found += nats.split([len(targets) for targets in part.targets])
+    return found
+
+
+def _nats_per_token(adapted: Adapted, query: Batch) -> float:
+    tokens = sum(int((targets != IGNORED).sum()) for targets in query.targets)
+    return torch.cat(token_losses(adapted, query)).double().sum().item() / tokens

@@ -13,7 +13,8 @@ from quickstudy.evaluation.language.holding import holding
 from quickstudy.evaluation.language.method import Method
 from quickstudy.evaluation.language.methods import base_of
 from quickstudy.evaluation.language.samples import continuations
-from quickstudy.evaluation.language.tokens import LEAST, MANY, changed_tokens, losses, pieces_of
+from quickstudy.evaluation.language.tokens import LEAST, MANY, changed_tokens, pieces_of
+from quickstudy.tasks.task import token_losses
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def method(llama):
 
 def test_losses_are_cross_entropies_of_each_token(llama, text):
     query = text("cards", count=1).tasks[0].query
-    found = losses(ZeroStep(llama).adapt(query), query)
+    found = token_losses(ZeroStep(llama).adapt(query), query)
     for block, targets, nats in zip(query.inputs, query.targets, found, strict=True):
         with torch.no_grad():
             logits = llama.module(block[None]).logits[0]
@@ -46,7 +47,7 @@ def test_the_tokens_that_changed_most_are_in_order_and_in_their_place(llama, tex
             for block, targets in zip(tasks[each.task].query.inputs, tasks[each.task].query.targets, strict=True)
         ]
     adapted, query = method.adapted(tasks[gained[0].task], 3), tasks[gained[0].task].query
-    changes = [a - b for a, b in zip(losses(adapted, query), losses(ZeroStep(base).adapt(query), query), strict=True)]
+    changes = [a - b for a, b in zip(token_losses(adapted, query), token_losses(ZeroStep(base).adapt(query), query), strict=True)]
     assert min(float(each[LEAST - 1 :].min()) for each in changes) == pytest.approx(gained[0].change, abs=1e-5)
 
 

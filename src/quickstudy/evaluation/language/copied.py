@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from quickstudy.evaluation.leakage import counted
 from quickstudy.tasks.text_domains import TextDomains, shared_documents
-
-SHOWN = 2
 
 
 def copied(learned_from: TextDomains, judged_on: TextDomains) -> dict[str, Any]:
     """Counts documents that are exact and near copies; `examples` holds a few pairs (judged, learned from), exact ones first."""
-    found = shared_documents(learned_from, judged_on)
-    kinds = {kind: {leak.index for leak in found if leak.kind == kind} for kind in ("exact", "near")}
-    judged, learned = judged_on.documents, learned_from.documents
-    pairs = sorted(found, key=lambda leak: (leak.kind != "exact", -leak.similarity))[:SHOWN]
-    return {
-        "exact": len(kinds["exact"]),
-        "near": len(kinds["near"] - kinds["exact"]),
-        "documents": len(judged),
-        "examples": [[judged[leak.index].text, learned[leak.other_index].text] for leak in pairs],
-    }
+    texts = [[document.text for document in of.documents] for of in (learned_from, judged_on)]
+    return {"documents": len(texts[1]), **counted(shared_documents(learned_from, judged_on), *texts)}
 
 
 def copied_sentence(found: dict[str, Any] | None, why: str = "") -> str:

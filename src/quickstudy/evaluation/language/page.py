@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from quickstudy.evaluation.report import page as report
-from quickstudy.runs.atomic import write_atomically
 
 DEEPEST, FULL = 48, 3.0
 """Percent of colour behind a token at most, and the change in nats from which on it has that much."""
@@ -19,43 +18,36 @@ def write(path: Path, found: dict[str, Any]) -> None:
     Raises:
         QuickstudyError: `path` is no place for a report.
     """
-    report.check_place(path)
-    # Half of a surrogate pair becomes a question mark.
-    write_atomically(path, render(found).encode("utf-8", errors="replace"))
+    report.save(path, render(found))
 
 
 def render(found: dict[str, Any]) -> str:
     """What `gather` found, as HTML; it looks like the page of any other evaluation."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup, escape
 
     from quickstudy.evaluation.language import figures
     from quickstudy.evaluation.report import words
 
     here, there = Path(__file__).parent, Path(report.__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(here),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: value if isinstance(value, Markup) or callable(value) else words.plain(value),
-    )
     result = found["result"]
-    return environment.get_template("page.html.j2").render(
-        **found,
-        curve=Markup(figures.scores_over_steps(result)),
-        less=Markup(figures.differences_over_steps(result)),
-        scores=lambda of: list(figures.scores_table(result, of)),
-        differences=[(method["learner"], figures.differences(result, method["learner"])) for method in result["methods"][1:]],
-        rates_rows=list(figures.rates_table(result)),
-        mark=Markup(report.MARK),
-        words=words,
-        signed=lambda number: words.minus(f"{number:+.3f}") if abs(number) >= 0.0005 else "0.000",
-        probability=probability,
-        tint=tint,
-        piece=lambda text: Markup(escape(in_line(text))),
-        css=Markup("\n".join((place / "page.css").read_text(encoding="utf-8") for place in (there, here))),
+    return (
+        report.templates(here)
+        .get_template("page.html.j2")
+        .render(
+            **found,
+            curve=Markup(figures.scores_over_steps(result)),
+            less=Markup(figures.differences_over_steps(result)),
+            scores=lambda of: list(figures.scores_table(result, of)),
+            differences=[(method["learner"], figures.differences(result, method["learner"])) for method in result["methods"][1:]],
+            rates_rows=list(figures.rates_table(result)),
+            mark=Markup(report.MARK),
+            words=words,
+            signed=lambda number: words.minus(f"{number:+.3f}") if abs(number) >= 0.0005 else "0.000",
+            probability=probability,
+            tint=tint,
+            piece=lambda text: Markup(escape(in_line(text))),
+            css=Markup("\n".join((place / "page.css").read_text(encoding="utf-8") for place in (there, here))),
+        )
     )
 
 

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from quickstudy.evaluation.evaluate import Progress
 from quickstudy.evaluation.language.method import Method
-from quickstudy.learners.adapted import Adapted
 from quickstudy.models.device import device_of
 from quickstudy.models.language_model import LanguageModel
 from quickstudy.tasks.batch import Batch
-from quickstudy.tasks.targets import in_a_row
-from quickstudy.tasks.task import BLOCKS, Task
+from quickstudy.tasks.task import Task, token_losses
 
 BEFORE, AFTER = 24, 8
 """Tokens that are shown before and after the one in question."""
@@ -63,7 +60,7 @@ def changed_tokens(
     plain, every = ZeroStep(base).adapt(Batch([], [])), []
     for number, task in enumerate(tasks):
         query = task.query.to(device_of(method.learner))
-        both = [losses(adapted, query) for adapted in (plain, method.adapted(task, steps, factor))]
+        both = [token_losses(adapted, query) for adapted in (plain, method.adapted(task, steps, factor))]
         for block, targets, before, after in zip(query.inputs, query.targets, *both, strict=True):
             ids = torch.cat([block[:1], targets]).tolist()
             every += [(number, ids, at, before, after) for at in range(LEAST - 1, len(targets))]
@@ -71,17 +68,6 @@ def changed_tokens(
             progress("tokens that changed", number + 1, len(tasks))
     every.sort(key=lambda each: float(each[4][each[2]] - each[3][each[2]]))
     return _chosen(every, base.tokenizer, -1.0), _chosen(every[::-1], base.tokenizer, 1.0)
-
-
-@torch.no_grad()
-def losses(adapted: Adapted, query: Batch) -> list[torch.Tensor]:
-    """The loss of every token of each block, in nats, `(tokens,)`."""
-    found = []
-    for part in query.split(BLOCKS):
-        logits = adapted.logits(part.inputs)
-        nats = F.cross_entropy(logits, in_a_row(part.targets).to(logits.device), reduction="none").cpu()
-        found += nats.split([len(targets) for targets in part.targets])
-    return found
 
 
 def _chosen(every: Sequence[tuple[int, list[int], int, torch.Tensor, torch.Tensor]], tokenizer: Any, sign: float):

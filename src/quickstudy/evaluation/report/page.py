@@ -37,14 +37,39 @@ def write(path: Path, found: dict[str, Any]) -> None:
     Raises:
         QuickstudyError: `path` is no place for a report.
     """
+    save(path, render(found))
+
+
+def save(path: Path, html: str) -> None:
+    """Writes a page, whole or not at all.
+
+    Raises:
+        QuickstudyError: `path` is no place for a report.
+    """
     check_place(path)
     # Half of a surrogate pair, which JSON can hold and UTF-8 cannot, becomes a question mark.
-    write_atomically(path, render(found).encode("utf-8", errors="replace"))
+    write_atomically(path, html.encode("utf-8", errors="replace"))
+
+
+def templates(folder: Path) -> Any:
+    """Those of a folder, in which everything that is no markup is escaped and set in plain words."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from quickstudy.evaluation.report import words
+
+    return Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: value if isinstance(value, Markup) or callable(value) else words.plain(value),
+    )
 
 
 def render(found: dict[str, Any]) -> str:
     """What `gather` found, as HTML."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup, escape
 
     from quickstudy.evaluation.report import words
@@ -52,16 +77,8 @@ def render(found: dict[str, Any]) -> str:
     from quickstudy.evaluation.report.draw_map import swatch
     from quickstudy.evaluation.report.figures import figures
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: value if isinstance(value, Markup) or callable(value) else words.plain(value),
-    )
     drawn = {name: Markup(drawing or "") for name, drawing in figures(found).items()}  # whose words are escaped already
-    template = environment.get_template("page.html.j2")
+    template = templates(Path(__file__).parent).get_template("page.html.j2")
     return template.render(
         **found,
         figures=drawn,
