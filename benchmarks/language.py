@@ -164,6 +164,7 @@ def table(out: Path) -> None:
                 both = [i for i in inside if theirs and i in nats and i in theirs]
                 if theirs and method != other and len(both) > 1:
                     lead, interval = paired_bootstrap([nats[i] for i in both], [theirs[i] for i in both])
+                    assert interval is not None
                     line += f" | - {other}: {lead:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}]"
             print(line)
 

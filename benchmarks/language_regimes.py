@@ -1,0 +1,266 @@
+"""Regimes in which learning to learn could pay for a language model, each against joint training for the same processor time.
+
+python benchmarks/language_regimes.py OUT JOINT REGIME...    (goes on where it stopped; JOINT: joint-0.safetensors of language.py)
+python benchmarks/language_regimes.py OUT                    (the table of all that OUT holds)
+
+A screen with one seed: what does best here is worth three seeds and a hundred tasks. SmolLM2-135M; LoRA of rank 8 on the four
+top layers where the regime does not say otherwise, from the joint start, or fresh. Both arms get the same tasks of 4 + 4 blocks
+of 128 tokens, Adam outside, and SECONDS of one core. Each cell (arm, k) takes the rate that was best on 4 tasks of another
+domain. The test: 12 topics each of PubMedQA and MedQuAD, or what the regime says.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from language import BLOCKS, MEMORY, TEST, TRAIN, test_tasks
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from quickstudy import MAML, AdapterGenerator, Episodes, JointTraining, Rates, Task, TokenWeights, models
+from quickstudy.evaluation.statistics import mean_interval, paired_bootstrap
+from quickstudy.evaluation.steps import scores_after
+from quickstudy.learners.gradient import GradientLearner
+from quickstudy.tasks.documents import documents
+from quickstudy.tasks.named import data_folder
+from quickstudy.tasks.text_domains import TextDomains
+
+SECONDS, A_STEP, PICKED_ON, JUDGED_ON = 240, 2, 4, 24
+NEW = ("science_abstracts_inspec", "recipes", "news_ag")
+"""Domains that the joint start has not seen. Rates are picked on news_bbc."""
+AUTHORS = ("Moby-Dick", "Pride-and-Prejudice", "Adventures-of-Huckleberry-Finn")
+
+
+@dataclass(frozen=True)
+class Regime:
+    """How to learn, from what, and what it is judged on.
+
+    Args:
+        learner: of the model, with an inner rate.
+        train: domains, or novels.
+        by: what a training task is.
+        test: domains, or a novel.
+        test_by: what a test task is.
+        steps: k, at which it is judged.
+        joint_start: begins with the joint start, not with fresh adapters.
+        only_rates: the start itself is not learned, and the rates are.
+        rates: to pick from.
+        lora: rank, and how many of the top layers.
+    """
+
+    learner: Callable[[Any, float], GradientLearner]
+    train: tuple[str, ...] = tuple(TRAIN)
+    by: str = "topic"
+    test: tuple[str, ...] = tuple(TEST)
+    test_by: str = "topic"
+    steps: Sequence[int] = (0, 1, 2)
+    joint_start: bool = True
+    only_rates: bool = False
+    rates: Sequence[float] = (2e-3, 4e-3)
+    lora: tuple[int, int] = (8, 4)
+
+
+SMOOTH = {"name": "adam", "eps": 1e-3}
+"""Exact gradients through Adam need an eps that its smallest gradients do not drown in."""
+
+
+def joint(net: Any, rate: float) -> GradientLearner:
+    """The same steps from the joint start."""
+    return MAML(net, rate, rule="adam", gradient="first_order")
+
+
+def first_order(net: Any, rate: float) -> GradientLearner:
+    return MAML(net, rate, rule="adam", gradient="first_order", inner_steps=2)
+
+
+def rates(net: Any, rate: float) -> GradientLearner:
+    return MAML(net, Rates(rate, per="layer", steps=2), rule="adam", gradient="first_order", inner_steps=2)
+
+
+def token_weights(net: Any, rate: float) -> GradientLearner:
+    """Its eps is that of ordinary gradients: with a smaller one, a first step of Adam does not see how tokens are weighed."""
+    return TokenWeights(net, rate, rule={"name": "adam", "eps": 0.1}, inner_steps=2)
+
+
+REGIMES = {
+    "learned rates, other domains": Regime(rates, train=NEW, only_rates=True),
+    "news only": Regime(first_order, train=("news_ag",), joint_start=False),
+    "learned token weights": Regime(token_weights, rates=(4e-3, 8e-3)),
+    "generated adapters": Regime(lambda net, rate: AdapterGenerator(net, rate, rule="adam")),
+    "rest of a document": Regime(first_order, by="document", test=("medical_medquad",), test_by="document"),
+    "one author": Regime(
+        first_order, train=AUTHORS, by="domain", test=("A-Tale-of-Two-Cities",), test_by="domain", joint_start=False
+    ),
+    "exact, 4 steps": Regime(lambda net, rate: MAML(net, rate, rule=SMOOTH, inner_steps=4), steps=(0, 4)),
+    "8 layers, rank 16": Regime(first_order, joint_start=False, lora=(16, 8)),
+    "exact, 8 steps": Regime(lambda net, rate: MAML(net, rate, rule=SMOOTH, inner_steps=8), steps=(0, 8)),
+}
+
+
+@cache
+def model(lora: tuple[int, int]) -> tuple[Any, dict[str, torch.Tensor]]:
+    """One for all arms, with what its frozen layers made of the texts, and its fresh adapters."""
+    rank, layers = lora
+    net = models.load("smollm2", lora={"r": rank, "layers": layers}, seed=0)
+    net._frozen.kept.room = MEMORY
+    return net, {f"model.{name}": p.detach().clone() for name, p in net.named_parameters() if p.requires_grad}
+
+
+@cache
+def source(names: tuple[str, ...], by: Any, size: int) -> TextDomains:
+    """Domains of text, or novels as such."""
+    folder = data_folder()
+    assert folder is not None
+    folder /= "domain_text"
+    if (folder / f"{names[0]}.jsonl.gz").is_file():
+        found = documents([folder / f"{name}.jsonl.gz" for name in names])
+    else:
+        chapters = documents(folder / "fiction_gutenberg.jsonl.gz")
+        found = [replace(it, domain=name) for name in names for it in chapters if it.name.startswith(name)]
+    return TextDomains(found, model((8, 4))[0].tokenizer, by=by, size=size)
+
+
+@cache
+def judged_on(test: tuple[str, ...], by: str) -> list[Task]:
+    if by == "topic":
+        every = test_tasks(model((8, 4))[0].tokenizer)  # 50 of each set
+        return [*every[: JUDGED_ON // 2], *every[50 : 50 + JUDGED_ON // 2]]
+    of = source(test, by, 8)
+    every = of.each(BLOCKS, BLOCKS, per=JUDGED_ON if len(of) == 1 else 1)
+    return [every[i] for i in np.random.default_rng(0).permutation(len(every))[:JUDGED_ON]]
+
+
+def train(learner: Any, of: TextDomains, only_rates: bool, file: Path) -> None:
+    """Trains for SECONDS of processor time."""
+    learned = {name: p for name, p in learner.named_parameters() if p.requires_grad}
+    optimizer = torch.optim.Adam([p for name, p in learned.items() if not (only_rates and name.startswith("model."))])
+    drawn = Episodes(of, shots=BLOCKS, queries=BLOCKS, tasks=A_STEP)
+    begun, step = time.process_time(), 0
+    while (spent := time.process_time() - begun) < SECONDS:
+        optimizer.param_groups[0]["lr"] = (2e-4 if only_rates else 1e-3) * min(1.0, (step + 1) / 5) * (1 - spent / SECONDS)
+        optimizer.zero_grad()
+        loss = learner(drawn[step])
+        loss.backward()
+        optimizer.step()
+        step += 1
+        print(f"  {step * A_STEP} tasks, loss {loss.item():.3f}, {spent:.0f} s", flush=True)
+    save_file({name: p.detach().clone() for name, p in learned.items()}, file, {"tasks": str(step * A_STEP)})
+
+
+def run(name: str, arm: str, start: Path, out: Path) -> None:
+    """Trains and judges one arm of a regime."""
+    regime = arm_of(name, arm)
+    net, fresh = model(regime.lora)
+    put(load_file(start) if regime.joint_start else fresh, joint(net, 0.0))
+    file = out / f"{training_of(name, arm)}.safetensors"
+    print(name, arm, file.name, flush=True)
+    if not file.is_file():
+        learner = JointTraining(net) if arm == "joint" else regime.learner(net, 2e-3)
+        train(learner, source(regime.train, regime.by, 16), regime.only_rates, file)
+    learned, log = load_file(file), out / "scores.jsonl"
+    with safe_open(file, "pt") as opened:
+        trained_on = int(opened.metadata()["tasks"])
+    cell = cell_of(name, arm)
+    known = {(row["cell"], row["part"], row["rate"], row["task"]) for row in rows(out)}
+    picked_on = Episodes(source(("news_bbc",), "topic", 16), shots=BLOCKS, queries=BLOCKS, tasks=PICKED_ON)[0]
+
+    def score(part: str, tasks: list[Task], rate: float) -> None:
+        learner = regime.learner(net, rate)
+        put(learned, learner)
+        for number, task in enumerate(tasks):
+            if (cell, part, rate, number) not in known:
+                row = {"cell": cell, "part": part, "rate": rate, "task": number, "trained on": trained_on}
+                with log.open("a") as lines:
+                    lines.write(json.dumps(row | {"nats": scores_after(learner, task, regime.steps)}) + "\n")
+
+    for rate in regime.rates[: 1 if regime.only_rates else None]:  # which learned ones replace
+        score("valid", picked_on, rate)
+    for rate in sorted({picked(rows(out), cell, k) for k in regime.steps[1:]}):
+        score("test", judged_on(regime.test, regime.test_by), rate)
+
+
+def arm_of(name: str, arm: str) -> Regime:
+    its = REGIMES[name]
+    return its if arm == "meta" else replace(its, learner=joint, only_rates=False, rates=(2e-3, 4e-3))
+
+
+def training_of(name: str, arm: str) -> str:
+    """Joint training is the same for all regimes of the same data and place."""
+    its = REGIMES[name]
+    place = [*its.train, its.by, its.joint_start, its.lora] if arm == "joint" else [name]
+    return f"{arm}-{zlib.crc32(json.dumps(place).encode()):08x}"
+
+
+def cell_of(name: str, arm: str) -> str:
+    """What is judged, and on what."""
+    its = REGIMES[name]
+    return " ".join([training_of(name, arm), *its.test, its.test_by, str(its.steps[-1])])
+
+
+def put(values: dict[str, torch.Tensor], learner: GradientLearner) -> None:
+    """Gives a learner what was learned, as far as it has it."""
+    with torch.no_grad():
+        for name, p in learner.named_parameters():
+            if name in values:
+                p.copy_(values[name])
+
+
+def rows(out: Path) -> list[dict[str, Any]]:
+    log = out / "scores.jsonl"
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
+
+
+def picked(found: list[dict[str, Any]], cell: str, k: int) -> float:
+    """The rate that was best on the tasks it is picked on, after k steps."""
+    by_rate = defaultdict(list)
+    for row in found:
+        if (row["cell"], row["part"]) == (cell, "valid"):
+            by_rate[row["rate"]].append(row["nats"][str(k)])
+    return min(by_rate, key=lambda rate: float(np.mean(by_rate[rate])))
+
+
+def table(out: Path) -> None:
+    """Means by regime and k, with the paired difference from joint training."""
+    found = rows(out)
+    for name, regime in REGIMES.items():
+        for k in regime.steps:
+            cells = {}
+            for arm in ("meta", "joint"):
+                cell = cell_of(name, arm)
+                of_arm = [row for row in found if (row["cell"], row["part"]) == (cell, "test")]
+                rate = picked(found, cell, k or regime.steps[1]) if of_arm else None
+                cells[arm] = {row["task"]: row for row in of_arm if row["rate"] == rate}
+            both = sorted(set(cells["meta"]) & set(cells["joint"]))
+            if len(both) < 2:
+                continue
+            meta, its = ([cells[arm][task]["nats"][str(k)] for task in both] for arm in ("meta", "joint"))
+            lead, interval = paired_bootstrap(meta, its)
+            assert interval is not None
+            counts = " and ".join(str(cells[arm][both[0]]["trained on"]) for arm in ("meta", "joint"))
+            print(
+                f"{name:30} k={k}: {mean_interval(meta)[0]:.3f} against {mean_interval(its)[0]:.3f}: "
+                f"{lead:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}] on {len(both)} tasks, trained on {counts}"
+            )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    if len(sys.argv) > 2:
+        folder = Path(sys.argv[1])
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in sys.argv[3:] or REGIMES:
+            for one in ("meta", "joint"):
+                run(each, one, Path(sys.argv[2]), folder)
+    else:
+        table(Path(sys.argv[1]))
