@@ -21,6 +21,8 @@ from typing import Any
 
 MAML = ["banking77-maml", "learner={name: maml, inner_lr: 5.0, outer_lr: 5.0e-4, inner_steps: 5}"]
 SIX = [*MAML, "model.lora={r: 8}", "episodes={ways: 5, shots: 2, queries: 1, tasks: 1}"]
+TEXT = ["joint", "data.domains={folder: domain_text, train: [software_manual], valid: [finance_reports], size: 16, block: 128}"]
+TEXT_MAML = [*TEXT, "learner={name: maml, rule: {name: adam, eps: 0.001}, inner_lr: 0.002, inner_steps: 2}"]
 CONFIGURATIONS = {
     "minilm, LoRA on 6 layers, MAML, K=5": SIX,
     "the same, graph kept": [*SIX, "learner.keep_graph=true"],
@@ -37,6 +39,13 @@ CONFIGURATIONS = {
         "learner.inner_steps=5",
         "episodes={ways: 5, shots: 5, queries: 5, tasks: 1}",
     ],
+    "smollm2, LoRA on 4 layers, 4 + 4 blocks of 128, joint": TEXT,
+    "the same, MAML, first order, K=2": [*TEXT_MAML, "learner.gradient=first_order"],
+    "the same, exact": TEXT_MAML,
+    "the same, exact, graph kept": [*TEXT_MAML, "learner.keep_graph=true"],
+    "the same, exact, micro_batch 2": [*TEXT_MAML, "learner.micro_batch=2"],
+    "the same, exact, 8 layers, rank 16": [*TEXT_MAML, "model.lora={r: 16, layers: 8}"],
+    "the same, exact, blocks of 256": [*TEXT_MAML, "data.domains.block=256"],
 }
 """A recipe and its changes."""
 STEPS = 3

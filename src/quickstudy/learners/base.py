@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -37,7 +37,7 @@ class Learner(nn.Module):
         """What it is called in tables, which may hold several of one class."""
         return type(self).__name__
 
-    def batches(self, tasks: Sequence[Task]) -> Iterable[Sequence[Task]]:
+    def batches(self, tasks: Sequence[Task]) -> Iterable[Any]:
         """The parts of one outer step; only learners that act override it (roll out, yield minibatches)."""
         yield tasks
 

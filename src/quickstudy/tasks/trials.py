@@ -1,0 +1,175 @@
+"""`Trials`: tasks to act in, side by side; a sequence that slices into `Task`s."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import torch
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.tasks.batch import Batch
+from quickstudy.tasks.environments.environment import Environment, Tensors
+from quickstudy.tasks.task import Task
+
+if TYPE_CHECKING:
+    from quickstudy.learners.agents.acting import Acting
+
+
+@dataclass(frozen=True, eq=False)
+class Trials(Sequence[Task]):
+    """Trials of an environment: in each, an agent plays several episodes of one task, and learns from one to the next.
+
+    Args:
+        environment: the family that the tasks are from.
+        tasks: what distinguishes them, `(trials, ...)` each.
+        episodes: that count, of each trial.
+        explored: episodes before these, which are for learning alone.
+        seed: of all chance in the environment. Trials that are played in other company meet other chance.
+    """
+
+    environment: Environment
+    tasks: Tensors
+    episodes: int = 1
+    explored: int = 0
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.episodes < 1:
+            raise QuickstudyError(f"episodes={self.episodes}: an agent is judged on at least 1 episode of a trial")
+        if self.explored < 0:
+            raise QuickstudyError(f"explored={self.explored}: give 0 or more episodes for learning alone")
+
+    @classmethod
+    def draw(cls, environment: Environment, count: int, *, episodes: int = 1, explored: int = 0, seed: int = 0) -> Trials:
+        """Trials of `count` tasks that the seed decides."""
+        if count < 1:
+            raise QuickstudyError(f"{count} trials: give at least 1")
+        tasks = environment.draw(count, torch.Generator().manual_seed(seed))
+        return cls(environment, tasks, episodes, explored, seed)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.tasks.values())))
+
+    @overload
+    def __getitem__(self, at: int) -> Task: ...
+    @overload
+    def __getitem__(self, at: slice) -> Trials: ...
+    def __getitem__(self, at: int | slice) -> Task | Trials:
+        """A trial as a task, or some of them as trials."""
+        if isinstance(at, slice):
+            return replace(self, tasks={name: values[at] for name, values in self.tasks.items()})
+        row = range(len(self))[at]
+        one = replace(self[row : row + 1], seed=self.seed + row)
+        return Task(one.support, one.query, seed=one.seed)
+
+    @property
+    def support(self) -> Batch:
+        """The episodes that are for learning alone."""
+        return Batch(_Episodes(self, self.explored, self.seed + 1), seed=self.seed)
+
+    @property
+    def query(self) -> Batch:
+        """Those that count."""
+        return Batch(_Episodes(self, self.episodes, self.seed + 2), seed=self.seed)
+
+    def score(self, adapted: Acting) -> dict[str, list[float]]:
+        """The `return` of each trial: the sum of the rewards of all episodes that count."""
+        return {"return": self.query.inputs.returns(adapted).tolist()}
+
+    @property
+    def hash(self) -> str:
+        """A fingerprint of the tasks, their number of episodes and their seed."""
+        digest = hashlib.sha256(f"{self.environment} {self.episodes} {self.explored} {self.seed}".encode())
+        for name, values in sorted(self.tasks.items()):
+            digest.update(name.encode() + values.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+Seen = Callable[..., Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Episodes:
+    """Episodes of trials, to be played by an agent."""
+
+    trials: Trials
+    count: int
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    @torch.no_grad()
+    def steps(self, act: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Plays: `act` gives actions for observations; yields rewards, whether the episode is over, and whether the step counts.
+
+        Each `(trials,)`. An episode of some trial that ends before the others' waits for them; its steps do not count then.
+
+        Raises:
+            QuickstudyError: an observation or a reward that is not finite, or of another shape than the environment says.
+        """
+        environment, tasks = self.trials.environment, self.trials.tasks
+        generator = torch.Generator().manual_seed(self.seed)
+        for _ in range(self.count):
+            state, seen = environment.reset(tasks, generator)
+            live = torch.ones(len(self), dtype=torch.bool)
+            for step in range(environment.horizon):
+                _check(environment, "an observation", seen, (len(self), environment.observation))
+                actions = act(seen)
+                state, seen, reward, done = environment.step(tasks, state, actions, generator)
+                _check(environment, "a reward", reward, (len(self),))
+                over = done | (step == environment.horizon - 1)
+                yield torch.where(live, reward, torch.zeros_like(reward)), over, live
+                live = live & ~done
+                if not live.any():
+                    break
+
+    def returns(self, adapted: Acting) -> torch.Tensor:
+        """The sum of the rewards of each trial, `(trials,)`; the agent goes on from what it knows, which stays as it is."""
+        total = torch.zeros(len(self))
+        agent = adapted.again()
+        for reward, over, live in self.steps(agent.act):
+            agent.told(reward, over)
+            total += torch.where(live, reward, torch.zeros_like(reward))
+        return total
+
+
+@dataclass(frozen=True)
+class TrialStream:
+    """An endless sequence of `Trials`; number i depends on the seed and i alone.
+
+    Args:
+        environment: the family that tasks are from.
+        tasks: trials at a time.
+        episodes, explored: as in `Trials`.
+        seed: of everything.
+    """
+
+    environment: Environment
+    tasks: int = 1024
+    episodes: int = 1
+    explored: int = 0
+    seed: int = 0
+
+    def __getitem__(self, index: int) -> Trials:
+        seed = int(np.random.SeedSequence((self.seed, index)).generate_state(1, np.uint64)[0]) >> 2
+        return Trials.draw(self.environment, self.tasks, episodes=self.episodes, explored=self.explored, seed=seed)
+
+    def __iter__(self) -> Iterator[Trials]:
+        index = 0
+        while True:
+            yield self[index]
+            index += 1
+
+
+def _check(environment: Environment, what: str, values: torch.Tensor, shape: tuple[int, ...]) -> None:
+    name = getattr(environment, "name", type(environment).__name__)
+    if tuple(values.shape) != shape:
+        raise QuickstudyError(f"{name} gave {what} of shape {tuple(values.shape)} for {shape[0]} trials; it should be {shape}")
+    if not torch.isfinite(values).all():
+        row = int((~torch.isfinite(values)).nonzero()[0, 0])
+        raise QuickstudyError(f"{name} gave {what} that is not finite in trial {row}; mend the environment")
