@@ -16,12 +16,17 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from quickstudy.models.language_model import LanguageModel
+from quickstudy.models.sentence_encoder import SentenceEncoder
+
 MAML = ["banking77-maml", "learner={name: maml, inner_lr: 5.0, outer_lr: 5.0e-4, inner_steps: 5}"]
 SIX = [*MAML, "model.lora={r: 8}", "episodes={ways: 5, shots: 2, queries: 1, tasks: 1}"]
-TEXT = ["joint", "data.domains={folder: domain_text, train: [software_manual], valid: [finance_reports], size: 16, block: 128}"]
+DOMAINS = "{folder: domain_text, train: [software_manual], valid: [finance_reports], size: 16, block: 128}"
+TEXT = ["joint", "steps=10", f"data.domains={DOMAINS}"]
 TEXT_MAML = [*TEXT, "learner={name: maml, rule: {name: adam, eps: 0.001}, inner_lr: 0.002, inner_steps: 2}"]
 CONFIGURATIONS = {
     "minilm, LoRA on 6 layers, MAML, K=5": SIX,
@@ -97,15 +102,23 @@ class Real:
         self.learner, self.episodes = build_learner(self.recipe), train_episodes(self.recipe)
         self.outer = OuterLoop(self.learner, self.recipe, Processes())
         first = self.episodes[0][0]
-        small = Task(*(part.take([0, -1]) for part in (first.support, first.query)))
+        small = Task(first.support.take([0, -1]), first.query.take([0, -1]))
         self.learner.train(self.recipe.dropout)([small]).backward()
         self.learner.zero_grad()
 
+    def meet(self, indices: Iterable[int]) -> None:
+        """What the frozen layers give of these steps' tasks is known, as late in a run."""
+        model: Any = self.learner.model
+        model.eval()
+        if isinstance(model, (SentenceEncoder, LanguageModel)) and not self.recipe.dropout:
+            batches = [batch for index in indices for task in self.episodes[index] for batch in (task.support, task.query)]
+            model.lowered([each for batch in batches for each in batch.inputs], getattr(self.learner, "names", ()))
+
     def seconds(self) -> list[float]:
         """Processor seconds of some steps, drawing their tasks included."""
-        found = []
-        for at in range(STEPS):
-            index = int((at + 0.5) * self.recipe.steps / STEPS)
+        found, indices = [], [int((at + 0.5) * self.recipe.steps / STEPS) for at in range(STEPS)]
+        self.meet(indices)
+        for index in indices:
             self.episodes[index]  # what is read from disk is read once in a run
             begun = time.process_time()
             self.outer.step(index, self.episodes[index])
@@ -127,15 +140,10 @@ def times(name: str) -> dict[str, float]:
 
 def memory(name: str) -> int:
     """The growth of the peak, in MiB."""
-    from quickstudy.models.sentence_encoder import SentenceEncoder
-
     real = Real(name)
     Path("/proc/self/clear_refs").write_text("5")  # the peak so far is that of loading
     before = resident("VmRSS")
-    if isinstance(real.learner.model, SentenceEncoder) and not real.recipe.dropout:  # what frozen layers give, as late in a run
-        tasks = [task for index in range(real.recipe.steps) for task in real.episodes[index]]
-        met = [sentence for task in tasks for batch in (task.support, task.query) for sentence in batch.inputs]
-        real.learner.model.eval().lowered(met, getattr(real.learner, "names", ()))
+    real.meet(range(real.recipe.steps))
     real.seconds()
     return round(resident("VmHWM") - before)
 

@@ -17,7 +17,9 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
 
 FOLDERS = ("", "baselines", "agents")
-NO_LEARNERS = frozenset({"__init__", "adapted", "artefact", "base", "find", "gradient", "metric"})
+NO_LEARNERS = frozenset(
+    {"__init__", "acting", "adapted", "artefact", "bandit_agent", "base", "find", "gradient", "metric", "planning_agent"}
+)
 
 
 def find_learner(name: str, *, allow_files: bool = True) -> type[Learner]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import torch
@@ -63,18 +63,19 @@ class Trials(Sequence[Task]):
         if isinstance(at, slice):
             return replace(self, tasks={name: values[at] for name, values in self.tasks.items()})
         row = range(len(self))[at]
-        one = replace(self[row : row + 1], seed=self.seed + row)
-        return Task(one.support, one.query, seed=one.seed)
+        one = replace(self[row : row + 1], seed=seed_of(self.seed, 3, row))
+        return Task(one.support, one.query, seed=one.support.seed)
 
     @property
     def support(self) -> Batch:
         """The episodes that are for learning alone."""
-        return Batch(_Episodes(self, self.explored, self.seed + 1), seed=self.seed)
+        # Tasks, what happens in them, and what an agent draws come of seeds that have nothing to do with each other.
+        return Batch(_Episodes(self, self.explored, seed_of(self.seed, 0)), seed=seed_of(self.seed, 2))
 
     @property
     def query(self) -> Batch:
         """Those that count."""
-        return Batch(_Episodes(self, self.episodes, self.seed + 2), seed=self.seed)
+        return Batch(_Episodes(self, self.episodes, seed_of(self.seed, 1)), seed=seed_of(self.seed, 2))
 
     def score(self, adapted: Acting) -> dict[str, list[float]]:
         """The `return` of each trial: the sum of the rewards of all episodes that count."""
@@ -87,9 +88,6 @@ class Trials(Sequence[Task]):
         for name, values in sorted(self.tasks.items()):
             digest.update(name.encode() + values.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
-
-
-Seen = Callable[..., Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +130,9 @@ class _Episodes:
         """The sum of the rewards of each trial, `(trials,)`; the agent goes on from what it knows, which stays as it is."""
         total = torch.zeros(len(self))
         agent = adapted.again()
-        for reward, over, live in self.steps(agent.act):
-            agent.told(reward, over)
-            total += torch.where(live, reward, torch.zeros_like(reward))
+        for reward, ended, live in self.steps(agent.act):
+            agent.told(reward, ended, live)
+            total += reward
         return total
 
 
@@ -156,7 +154,7 @@ class TrialStream:
     seed: int = 0
 
     def __getitem__(self, index: int) -> Trials:
-        seed = int(np.random.SeedSequence((self.seed, index)).generate_state(1, np.uint64)[0]) >> 2
+        seed = seed_of(self.seed, index)
         return Trials.draw(self.environment, self.tasks, episodes=self.episodes, explored=self.explored, seed=seed)
 
     def __iter__(self) -> Iterator[Trials]:
@@ -164,6 +162,11 @@ class TrialStream:
         while True:
             yield self[index]
             index += 1
+
+
+def seed_of(*numbers: int) -> int:
+    """Another seed, that these decide."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
 
 
 def _check(environment: Environment, what: str, values: torch.Tensor, shape: tuple[int, ...]) -> None:

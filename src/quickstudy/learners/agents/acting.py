@@ -16,15 +16,18 @@ class Player(Protocol):
     """How one acts, and learns from what comes of it. Memories are values: nothing changes the one that is given."""
 
     def begin(self, support: Batch) -> Any:
-        """The memory of one that knows nothing yet of these trials."""
+        """The memory of one that knows nothing yet of these trials; all its chance comes from `support.seed`.
+
+        A generator in a memory is a value like the rest of it: whoever draws from it draws from a `clone_state()`.
+        """
         ...
 
     def choose(self, memory: Any, seen: torch.Tensor) -> tuple[torch.Tensor, Any]:
         """Actions for observations `(trials, observation)`, and the memory after it."""
         ...
 
-    def told(self, memory: Any, reward: torch.Tensor, ended: torch.Tensor) -> Any:
-        """The memory once the rewards `(trials,)` are known, and whether an episode is over."""
+    def told(self, memory: Any, reward: torch.Tensor, ended: torch.Tensor, live: torch.Tensor) -> Any:
+        """The memory once it is known what came of the actions, as `Acting.told` says."""
         ...
 
 
@@ -46,9 +49,15 @@ class Acting(Adapted):
         return actions
 
     @torch.no_grad()
-    def told(self, reward: torch.Tensor, ended: torch.Tensor) -> None:
-        """Learns what came of the actions: rewards, and whether an episode is over."""
-        self.memory = self.player.told(self.memory, reward, ended)
+    def told(self, reward: torch.Tensor, ended: torch.Tensor, live: torch.Tensor | None = None) -> None:
+        """Learns what came of the actions, `(trials,)` each.
+
+        Args:
+            reward: what they earned.
+            ended: whether this was the last step of an episode.
+            live: whether the step counts; where an episode was over before, nothing came of it. None: it does everywhere.
+        """
+        self.memory = self.player.told(self.memory, reward, ended, torch.ones_like(ended) if live is None else live)
 
     def again(self) -> Acting:
         """Another that knows the same; what either learns from here on the other does not."""
@@ -56,7 +65,9 @@ class Acting(Adapted):
 
     def predict(self, inputs: Any) -> Any:
         """An agent predicts nothing."""
-        raise QuickstudyError("an agent predicts nothing; ask act(observation), and say what came of it with told(reward, ended)")
+        raise QuickstudyError(
+            "an agent predicts nothing; ask act(observation), and say what came of it with told(reward, ended, live)"
+        )
 
 
 class Agent(Learner):
@@ -72,13 +83,13 @@ class Agent(Learner):
         """As in `Player`."""
         raise NotImplementedError
 
-    def told(self, memory: Any, reward: torch.Tensor, ended: torch.Tensor) -> Any:
+    def told(self, memory: Any, reward: torch.Tensor, ended: torch.Tensor, live: torch.Tensor) -> Any:
         """As in `Player`."""
         raise NotImplementedError
 
     def adapt(self, support: Batch) -> Acting:
         """Plays the episodes that are for learning alone."""
         agent = Acting(self, self.begin(support))
-        for reward, ended, _ in support.inputs.steps(agent.act):
-            agent.told(reward, ended)
+        for came_of_it in support.inputs.steps(agent.act):
+            agent.told(*came_of_it)
         return agent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -78,45 +79,70 @@ class RL2(Agent):
     @torch.no_grad()
     def play(self, trials: Trials) -> Steps:
         """What happens in these trials: actions are drawn, and episodes for learning alone are played and pay nothing."""
-        model, generator = self.model, torch.Generator().manual_seed(trials.seed + 3)
-        memory, told = model.begin(len(trials)), self._nothing(len(trials))
-        reads, actions, log_probs, values, rewards, lives = [], [], [], [], [], []
+        model, generator = self.model, torch.Generator().manual_seed(trials.support.seed)
+        memory, happened, lives = self.begin(trials.support), [], []
 
         def act(seen: torch.Tensor) -> torch.Tensor:
             nonlocal memory
-            reads.append(model.read(seen, *told))
-            outputs, value, memory = model(reads[-1][None], memory)
-            actions.append(model.action.sample(outputs[0], generator))
-            log_probs.append(model.action.log_prob(outputs[0], actions[-1]))
-            values.append(value[0])
-            return actions[-1]
+            read, outputs, value, state = self._thought(memory, seen)
+            actions = model.action.sample(outputs, generator)
+            happened.append([read, actions, model.action.log_prob(outputs, actions), value])
+            memory = replace(memory, thought=(state, actions))
+            return actions
 
         for part, pays in ((trials.support, 0.0), (trials.query, 1.0)):
             for reward, ended, live in part.inputs.steps(act):
-                told = actions[-1], reward, ended
-                rewards.append(pays * reward)
+                memory = self.told(memory, reward, ended, live)
+                happened[-1].append(pays * reward)
                 lives.append(live)
-        value, live = torch.stack(values), torch.stack(lives)
-        ahead = advantages(torch.stack(rewards), value, self.gamma, self.lam)
-        logs = torch.stack(log_probs)
-        return Steps(torch.stack(reads), torch.stack(actions), logs, normalised(ahead, live), ahead + value, live)
+        live = torch.stack(lives)
+        # A trial whose episode is over waits for the others'. It does not live through that: the steps that count come first.
+        order = (~live).byte().argsort(dim=0, stable=True)
+        live, *found = (_ordered(torch.stack(each), order) for each in (lives, *zip(*happened, strict=True)))
+        read, actions, log_probs, values, rewards = found
+        ahead = advantages(rewards * live, values * live, self.gamma, self.lam)
+        return Steps(read, actions, log_probs, normalised(ahead, live), ahead + values, live)
 
-    def begin(self, support: Batch) -> Any:
+    def begin(self, support: Batch) -> _Memory:
         """An empty memory."""
-        return self.model.begin(len(support)), self._nothing(len(support))
+        none = torch.zeros(len(support))
+        return _Memory(self.model.begin(len(support)), (self.model.action.none(len(support)), none, none.bool()))
 
-    def choose(self, memory: Any, seen: torch.Tensor) -> tuple[torch.Tensor, Any]:
+    def choose(self, memory: _Memory, seen: torch.Tensor) -> tuple[torch.Tensor, _Memory]:
         """The most likely actions."""
-        state, told = memory
-        outputs, _, state = self.model(self.model.read(seen, *told)[None], state)
-        actions = self.model.action.mode(outputs[0])
-        return actions, (state, (actions, *told[1:]))
+        _, outputs, _, state = self._thought(memory, seen)
+        actions = self.model.action.mode(outputs)
+        return actions, replace(memory, thought=(state, actions))
 
-    def told(self, memory: Any, reward: torch.Tensor, ended: torch.Tensor) -> Any:
-        """Kept for the next step's reading."""
-        state, (actions, *_) = memory
-        return state, (actions, reward, ended)
+    def told(self, memory: _Memory, reward: torch.Tensor, ended: torch.Tensor, live: torch.Tensor) -> _Memory:
+        """What the next step reads; a trial in which this one does not count stays as it was."""
+        state, actions = memory.thought  # type: ignore[misc]
+        now = state, (actions, reward, ended)
+        if live.all():
+            return _Memory(*now)
+        mixed = (torch.where(_like(live, new), new, old) for new, old in zip(now[1], memory.told, strict=True))
+        return _Memory(torch.where(live[:, None], state, memory.state), tuple(mixed))  # type: ignore[arg-type]
 
-    def _nothing(self, trials: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """No action, no reward, no end of an episode yet."""
-        return self.model.action.none(trials), torch.zeros(trials), torch.zeros(trials, dtype=torch.bool)
+    def _thought(self, memory: _Memory, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What is read, and what the policy makes of it: outputs, values, and its state after it."""
+        read = self.model.read(seen, *memory.told)
+        outputs, values, state = self.model(read[None], memory.state)
+        return read, outputs[0], values[0], state
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """The policy's state, what came of the last step (action, reward, end of an episode), and the step that is under way."""
+
+    state: torch.Tensor
+    told: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    thought: tuple[torch.Tensor, torch.Tensor] | None = None
+
+
+def _ordered(steps: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """The steps of each trial, `(steps, trials, ...)`, in this order `(steps, trials)`."""
+    return steps.gather(0, _like(order, steps).expand_as(steps))
+
+
+def _like(values: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return values.view(*values.shape, *[1] * (other.ndim - values.ndim))

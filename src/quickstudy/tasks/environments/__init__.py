@@ -2,7 +2,8 @@
 
 from quickstudy.tasks.environments.bandits import Bandits
 from quickstudy.tasks.environments.environment import Environment
+from quickstudy.tasks.environments.gymnasium import Gymnasium
 from quickstudy.tasks.environments.mdps import MDPs
 from quickstudy.tasks.environments.spaces import Box, Discrete
 
-__all__ = ["Bandits", "Box", "Discrete", "Environment", "MDPs"]
+__all__ = ["Bandits", "Box", "Discrete", "Environment", "Gymnasium", "MDPs"]
