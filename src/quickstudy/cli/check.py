@@ -32,6 +32,8 @@ def check(
         raise QuickstudyError(f"{file}: {learner.title} has nothing to meta-learn, so there is no gradient to check")
     learner.progress = 1.0  # what is annealed has its final form
     with_steps = f", {learner.inner_steps} inner steps" if isinstance(learner, GradientLearner) else ""
+    if small.data.trials is not None:
+        raise QuickstudyError("check compares gradients of losses with finite differences; those of an agent are estimates")
     task = train_episodes(small)[0][0]
     typer.echo(f"{learner.title}{with_steps}; a task of {len(task.support)} + {len(task.query)} examples, seed {task.seed}")
     report = check_gradients(learner, task, seed=seed)

@@ -10,6 +10,7 @@ import typer
 
 from quickstudy.cli.device import Device
 from quickstudy.cli.evaluate_text import evaluate_text, reads_text, refuse_labelled
+from quickstudy.cli.evaluate_trials import acts, evaluate_trials
 from quickstudy.errors import QuickstudyError
 
 
@@ -35,7 +36,7 @@ def evaluate(
         ),
     ] = "",
     episodes: Annotated[
-        int | None, typer.Option(help="How many tasks. Default: 100, or 10 where ways are all; of text 20.")
+        int | None, typer.Option(help="How many tasks. Default: 100, or 10 where ways are all; of text 20; trials 20,000.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the tasks.")] = 0,
     names: Annotated[bool, typer.Option("--names", help="The class name is one more example, for every learner alike.")] = False,
@@ -76,6 +77,11 @@ def evaluate(
         raise QuickstudyError(f"--baselines {baselines}: give none, standard or full")
     if report:
         page.check_place(report)
+    if acts(model):
+        refused = {"--data": data, "--ways": ways, "--shots": shots, "--queries": queries, "--steps": steps, "--report": report}
+        if wrong := next((option for option, value in refused.items() if value), None):
+            raise QuickstudyError(f"{wrong}: {model} learned to act, and its recipe says in what; leave {wrong} out")
+        return evaluate_trials(model, trials=episodes, seed=seed, baselines=baselines, device=device, json_file=json_file)
     if reads_text(model):
         given = {"--split": split != "test", "--fold": fold, "--ways": ways, "--names": names, "--thorough": thorough}
         refuse_labelled(model, given | {"--text": text != "text", "--label": label != "label"})

@@ -22,6 +22,7 @@ from quickstudy.tasks.episodes import Episodes, fingerprint
 from quickstudy.tasks.names import readable
 from quickstudy.tasks.targets import is_labels
 from quickstudy.tasks.task import Task
+from quickstudy.tasks.trials import Trials
 
 SLOW_TASKS = 50
 """How many of the tasks a slow baseline (fine-tuning, joint training) is judged on: the first ones."""
@@ -42,7 +43,7 @@ Observe = Callable[[Learner, Task, Adapted, dict[str, float]], None]
 
 def evaluate(
     learner: Learner,
-    tasks: Episodes | Sequence[Task],
+    tasks: Episodes | Trials | Sequence[Task],
     *,
     baselines: Sequence[Learner] = (),
     slow_baselines: Sequence[Learner] = (),
@@ -53,7 +54,7 @@ def evaluate(
 
     Args:
         learner: the one that is judged.
-        tasks: tasks, or `Episodes`, whose first list is taken.
+        tasks: tasks; `Episodes`, whose first list is taken; or `Trials`, which are played side by side.
         baselines: judged on the same tasks.
         slow_baselines: judged on the first 50 of the same tasks, and compared on those.
         progress: told how far this is.
@@ -66,7 +67,7 @@ def evaluate(
         `seconds_per_task`: learning one new task, the embedding of its support included.
     """
     episodes = _described(tasks)
-    tasks = tasks[0] if isinstance(tasks, Episodes) else list(tasks)
+    tasks = tasks[0] if isinstance(tasks, Episodes) else tasks if isinstance(tasks, Trials) else list(tasks)
     if not tasks:
         raise QuickstudyError("there are no tasks to evaluate on")
     judged = [(learner, tasks), *((b, tasks) for b in baselines), *((b, tasks[:SLOW_TASKS]) for b in slow_baselines)]
@@ -103,7 +104,8 @@ def evaluate(
                 )
     models = [getattr(each, "model", None) for each, _ in judged]
     transductive = any(looks_across(model) for model in models if isinstance(model, nn.Module))
-    episodes = {"hash": fingerprint(tasks), **episodes, "transductive": transductive}
+    known_by = tasks.hash if isinstance(tasks, Trials) else fingerprint(tasks)
+    episodes = {"hash": known_by, **episodes, "transductive": transductive}
     return {"episodes": episodes, "results": results, "comparisons": comparisons}
 
 
@@ -115,6 +117,11 @@ def _scores(
     observe: Observe | None,
 ) -> tuple[dict[str, list[float]], float]:
     """Scores by metric, one a task, and the seconds that learning one task takes."""
+    if isinstance(tasks, Trials):
+        begun = time.perf_counter()
+        adapted = learner.adapt(tasks.support)
+        seconds = time.perf_counter() - begun
+        return tasks.score(adapted), seconds / len(tasks)  # type: ignore[arg-type]
     scores: dict[str, list[float]] = {}
     seconds = 0.0
     device = device_of(learner)
@@ -168,7 +175,9 @@ class _EmbeddedOnce:
         return memory, (time.perf_counter() - begun) / max(1, len(timed))
 
 
-def _described(tasks: Episodes | Sequence[Task]) -> dict[str, Any]:
+def _described(tasks: Episodes | Trials | Sequence[Task]) -> dict[str, Any]:
+    if isinstance(tasks, Trials):
+        return _described([]) | {"trials": {"episodes": tasks.episodes, "explored": tasks.explored}}
     if isinstance(tasks, Episodes):
         shown = {"ways": tasks.ways, "shots": tasks.shots, "queries": tasks.queries, "seed": tasks.seed}
         shots = tasks.shots

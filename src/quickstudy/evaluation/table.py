@@ -32,6 +32,10 @@ def render(result: dict[str, Any]) -> str:
 def _protocol(episodes: dict[str, Any], count: int) -> str:
     shots = episodes["shots"]
     shown = "-".join(str(s) for s in shots) if isinstance(shots, list) else shots
+    if trials := episodes.get("trials"):
+        explored = f" after {trials['explored']} for learning alone" if trials["explored"] else ""
+        counted = f"{trials['episodes']} episode{'s' * (trials['episodes'] != 1)}"
+        return f"The same trials for every agent, {counted} each{explored} (hash {episodes['hash']}); the return is their sum."
     if episodes["ways"] is None:
         return f"The same tasks for every learner (hash {episodes['hash']}); {TRANSDUCTIVE[episodes['transductive']]}."
     return (

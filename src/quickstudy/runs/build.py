@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -13,21 +14,24 @@ from quickstudy.learners.base import Learner
 from quickstudy.models.language_model import LanguageModel
 from quickstudy.models.loading import load, tokenizer
 from quickstudy.models.networks import mlp
+from quickstudy.models.recurrent_policy import RecurrentPolicy
 from quickstudy.runs.image_network import build_network, check_network, check_ways, pictures_of
 from quickstudy.runs.recipe import DataPart, EpisodesPart, Recipe, ValidationPart
 from quickstudy.tasks import named
+from quickstudy.tasks.environments import Environment
 from quickstudy.tasks.episodes import Episodes
 from quickstudy.tasks.image_tables import is_source
 from quickstudy.tasks.sinusoids import Sinusoids
 from quickstudy.tasks.table import Table
 from quickstudy.tasks.task import Task
 from quickstudy.tasks.text_domains import TextDomains
+from quickstudy.tasks.trials import Trials, TrialStream, seed_of
 from quickstudy.tasks.unlabelled import Unlabelled
 
 PartName = Literal["train", "valid", "test"]
 FRACTIONS = {"train": 0.6, "valid": 0.2, "test": 0.2}
-VALIDATION_SEED = 1_000_003
-"""Added to the seed for validation, so that made-up tasks are not those of training."""
+VALIDATION_SEED, TEST_SEED = 1_000_003, 2_000_003
+"""Added to the seed for validation and test, so that made-up tasks are not those of training."""
 
 
 def build_model(recipe: Recipe, *, adapters: bool = True) -> nn.Module:
@@ -35,6 +39,10 @@ def build_model(recipe: Recipe, *, adapters: bool = True) -> nn.Module:
     part = recipe.model
     if part.mlp is not None:
         return mlp(part.mlp, seed=recipe.seed)
+    if part.gru is not None:
+        if recipe.data.trials is None:
+            raise recipe.problem("a gru is the memory of an agent, and there are no trials; give data.trials", ("model", "gru"))
+        return RecurrentPolicy(_environment(recipe), part.gru, seed=recipe.seed)
     if part.network is not None:
         return build_network(recipe)
     try:
@@ -84,17 +92,38 @@ def data_part(recipe: Recipe, name: PartName) -> Table | Sinusoids | TextDomains
         raise recipe.problem(str(error), ("data", key)) from error
 
 
-def train_episodes(recipe: Recipe) -> Episodes:
+def train_episodes(recipe: Recipe) -> Any:
     """What the outer loop learns from: step i takes list i."""
+    if (trials := recipe.data.trials) is not None:
+        count = recipe.episodes.tasks
+        return TrialStream(_environment(recipe), count, trials.episodes, trials.explored, seed=recipe.seed)
     return _episodes(recipe, "train", recipe.episodes, tasks=recipe.episodes.tasks, seed=recipe.seed)
 
 
-def validation_episodes(recipe: Recipe) -> list[Task]:
+def validation_episodes(recipe: Recipe) -> Sequence[Task]:
     """The fixed tasks by which the best learner is chosen; none where the recipe asks for none."""
     part = recipe.validation
     if part is None:
         return []
+    if recipe.data.trials is not None:
+        return trials_of(recipe, part.episodes, seed=recipe.seed + VALIDATION_SEED)
     return _episodes(recipe, "valid", part, tasks=part.episodes, seed=recipe.seed + VALIDATION_SEED)[0]
+
+
+def trials_of(recipe: Recipe, count: int, *, seed: int) -> Trials:
+    """Trials as the recipe has them."""
+    part = recipe.data.trials
+    assert part is not None
+    return Trials.draw(_environment(recipe), count, episodes=part.episodes, explored=part.explored, seed=seed_of(seed))
+
+
+def _environment(recipe: Recipe) -> Environment:
+    part = recipe.data.trials
+    assert part is not None
+    try:
+        return part.environment()
+    except QuickstudyError as error:
+        raise recipe.problem(str(error), ("data", "trials")) from error
 
 
 def _episodes(recipe: Recipe, name: PartName, part: EpisodesPart | ValidationPart, *, tasks: int, seed: int) -> Episodes:
@@ -121,6 +150,12 @@ def _table(data: DataPart) -> Table:
 def _check_reads(recipe: Recipe, model: nn.Module, cls: type[Learner]) -> None:
     """Whether the model reads what the data hold: a reference to an image would pass for a sentence without a word."""
     data = recipe.data
+    if (data.trials is not None) != ("act" in cls.kinds):
+        what = "acts, and these data are no trials; give data.trials"
+        what = what if data.trials is None else "does not act, and these data are trials; give an agent such as rl2"
+        raise recipe.problem(f"{cls.__name__} {what}", ("learner", "name"))
+    if data.trials is not None:
+        return
     if isinstance(model, LanguageModel) and cls.language_models_only and "classify" in cls.kinds and data.domains is None:
         return  # it puts sentences and labels into words
     images = named.divided_by_class(data.set or data.table or "") or (data.table is not None and is_source(Path(data.table)))

@@ -72,6 +72,8 @@ class ModelPart(Part):
     """Of its own weights; bfloat16 halves their memory. Null: float32."""
     mlp: Annotated[list[Count], Field(min_length=2)] | None = None
     """In place of a name: the widths of a perceptron, from inputs to outputs."""
+    gru: Count | None = None
+    """In place of a name: a recurrent policy with so many units of memory, for agents."""
     conv4: Conv4Part | None = None
     """In place of a name: the convolutional network of the few-shot literature."""
     resnet12: ResNet12Part | None = None
@@ -95,8 +97,8 @@ class ModelPart(Part):
 
     @model_validator(mode="after")
     def _one(self) -> ModelPart:
-        if sum(each is not None for each in (self.name, self.mlp, self.conv4, self.resnet12, self.vit)) != 1:
-            raise ValueError("needs exactly one of name, mlp, conv4, resnet12 and vit")
+        if sum(each is not None for each in (self.name, self.mlp, self.gru, self.conv4, self.resnet12, self.vit)) != 1:
+            raise ValueError("needs exactly one of name, mlp, gru, conv4, resnet12 and vit")
         for key in ("lora", "dtype"):
             if getattr(self, key) is not None and self.name is None:
                 raise ValueError(f"has {key}, which belongs to a named model")

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, model_validator
 from quickstudy.runs.domains_part import DomainsPart
 from quickstudy.runs.kinds import Count, CountOrAll, Natural, NotNegative, Positive, Range, RangeOrAll, Share, Tried
 from quickstudy.runs.part import Part
+from quickstudy.runs.trials_part import TrialsPart
 
 
 class DataPart(Part):
@@ -30,13 +31,16 @@ class DataPart(Part):
     """In place of a set: tasks that are made up."""
     domains: DomainsPart | None = None
     """In place of a set: text by domain, for language models."""
+    trials: TrialsPart | None = None
+    """In place of a set: environments, for agents."""
     seed: Natural = 0
     """Which classes of a table are for training, validation and test; the run's own seed leaves that alone."""
 
     @model_validator(mode="after")
     def _one(self) -> DataPart:
-        if sum(value is not None for value in (self.set, self.table, self.unlabelled, self.source, self.domains)) != 1:
-            raise ValueError("needs exactly one of set, table, unlabelled, source and domains")
+        places = self.set, self.table, self.unlabelled, self.source, self.domains, self.trials
+        if sum(value is not None for value in places) != 1:
+            raise ValueError("needs exactly one of set, table, unlabelled, source, domains and trials")
         if self.fold is not None and self.set is None:
             raise ValueError("has fold, which belongs to a set")
         return self

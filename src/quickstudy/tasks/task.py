@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from quickstudy.tasks.batch import Batch
+from quickstudy.tasks.playing import Playing
 from quickstudy.tasks.targets import IGNORED, as_tensor, in_a_row, is_labels, is_ragged
 
 if TYPE_CHECKING:
@@ -43,8 +44,11 @@ class Task:
     def score(self, adapted: Adapted) -> dict[str, float]:
         """Judges what was learned on the query.
 
-        `accuracy` for labels and classes, `squared_error` for values, `nats_per_token` for a list of sequences of tokens.
+        `accuracy` for labels and classes, `squared_error` for values, `nats_per_token` for a list of sequences of tokens,
+        `return` for episodes that are played.
         """
+        if isinstance(self.query.inputs, Playing):
+            return {"return": float(self.query.inputs.returns(adapted).mean())  # type: ignore[arg-type]}
         truth = self.query.targets
         if is_ragged(truth):
             return {"nats_per_token": _nats_per_token(adapted, self.query)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, overload
 
@@ -13,6 +13,7 @@ import torch
 from quickstudy.errors import QuickstudyError
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.environments.environment import Environment, Tensors
+from quickstudy.tasks.playing import Playing
 from quickstudy.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -70,12 +71,12 @@ class Trials(Sequence[Task]):
     def support(self) -> Batch:
         """The episodes that are for learning alone."""
         # Tasks, what happens in them, and what an agent draws come of seeds that have nothing to do with each other.
-        return Batch(_Episodes(self, self.explored, seed_of(self.seed, 0)), seed=seed_of(self.seed, 2))
+        return Batch(Playing(self.environment, self.tasks, self.explored, seed_of(self.seed, 0)), seed=seed_of(self.seed, 2))
 
     @property
     def query(self) -> Batch:
         """Those that count."""
-        return Batch(_Episodes(self, self.episodes, seed_of(self.seed, 1)), seed=seed_of(self.seed, 2))
+        return Batch(Playing(self.environment, self.tasks, self.episodes, seed_of(self.seed, 1)), seed=seed_of(self.seed, 2))
 
     def score(self, adapted: Acting) -> dict[str, list[float]]:
         """The `return` of each trial: the sum of the rewards of all episodes that count."""
@@ -88,52 +89,6 @@ class Trials(Sequence[Task]):
         for name, values in sorted(self.tasks.items()):
             digest.update(name.encode() + values.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
-
-
-@dataclass(frozen=True, eq=False)
-class _Episodes:
-    """Episodes of trials, to be played by an agent."""
-
-    trials: Trials
-    count: int
-    seed: int
-
-    def __len__(self) -> int:
-        return len(self.trials)
-
-    @torch.no_grad()
-    def steps(self, act: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Plays: `act` gives actions for observations; yields rewards, whether the episode is over, and whether the step counts.
-
-        Each `(trials,)`. An episode of some trial that ends before the others' waits for them; its steps do not count then.
-
-        Raises:
-            QuickstudyError: an observation or a reward that is not finite, or of another shape than the environment says.
-        """
-        environment, tasks = self.trials.environment, self.trials.tasks
-        generator = torch.Generator().manual_seed(self.seed)
-        for _ in range(self.count):
-            state, seen = environment.reset(tasks, generator)
-            live = torch.ones(len(self), dtype=torch.bool)
-            for step in range(environment.horizon):
-                _check(environment, "an observation", seen, (len(self), environment.observation))
-                actions = act(seen)
-                state, seen, reward, done = environment.step(tasks, state, actions, generator)
-                _check(environment, "a reward", reward, (len(self),))
-                over = done | (step == environment.horizon - 1)
-                yield torch.where(live, reward, torch.zeros_like(reward)), over, live
-                live = live & ~done
-                if not live.any():
-                    break
-
-    def returns(self, adapted: Acting) -> torch.Tensor:
-        """The sum of the rewards of each trial, `(trials,)`; the agent goes on from what it knows, which stays as it is."""
-        total = torch.zeros(len(self))
-        agent = adapted.again()
-        for reward, ended, live in self.steps(agent.act):
-            agent.told(reward, ended, live)
-            total += reward
-        return total
 
 
 @dataclass(frozen=True)
@@ -167,12 +122,3 @@ class TrialStream:
 def seed_of(*numbers: int) -> int:
     """Another seed, that these decide."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]) >> 1
-
-
-def _check(environment: Environment, what: str, values: torch.Tensor, shape: tuple[int, ...]) -> None:
-    name = getattr(environment, "name", type(environment).__name__)
-    if tuple(values.shape) != shape:
-        raise QuickstudyError(f"{name} gave {what} of shape {tuple(values.shape)} for {shape[0]} trials; it should be {shape}")
-    if not torch.isfinite(values).all():
-        row = int((~torch.isfinite(values)).nonzero()[0, 0])
-        raise QuickstudyError(f"{name} gave {what} that is not finite in trial {row}; mend the environment")
