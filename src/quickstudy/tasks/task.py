@@ -48,7 +48,7 @@ class Task:
         `return` for episodes that are played.
         """
         if isinstance(self.query.inputs, Playing):
-            return {"return": float(self.query.inputs.returns(adapted).mean())  # type: ignore[arg-type]}
+            return {"return": float(self.query.inputs.returns(adapted).mean())}  # type: ignore[arg-type]
         truth = self.query.targets
         if is_ragged(truth):
             return {"nats_per_token": _nats_per_token(adapted, self.query)}

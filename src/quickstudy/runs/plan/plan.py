@@ -111,9 +111,7 @@ class Planner:
         if not any(True for _ in learner.parameters()):
             raise QuickstudyError(f"{learner.title} has nothing to meta-learn, so there is no outer step to plan")
         if recipe.data.trials is not None:
-            raise QuickstudyError(
-                "a plan knows gradients of examples, not of trials; a run shows its speed and time left at once"
-            )
+            raise QuickstudyError("a plan knows examples, not trials; a run itself shows its speed and the time that is left")
         episodes = train_episodes(recipe)
         seen = self._rehearsed(recipe, learner, episodes, looks)
         drawn = sum(len(task.support) + len(task.query) for task in episodes[0])
