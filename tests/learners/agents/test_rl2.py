@@ -1,0 +1,151 @@
+"""RL^2: its memory, what it is trained on, and that it learns."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.inner.policy_gradient import advantages
+from quickstudy.learners.agents.rl2 import RL2
+from quickstudy.models.networks import mlp
+from quickstudy.models.recurrent_policy import RecurrentPolicy
+from quickstudy.tasks.environments import Bandits, Discrete
+from quickstudy.tasks.trials import Trials, TrialStream
+
+
+class Uneven:
+    """Episodes of 1 to 3 steps, whose length is the task's; observed is what an agent has done so far, so that it matters."""
+
+    observation, action, horizon = 2, Discrete(3), 3
+
+    def draw(self, trials, generator):
+        return {"steps": 1 + torch.arange(trials) % 3}
+
+    def reset(self, tasks, generator):
+        return torch.zeros(len(tasks["steps"]), 2), torch.zeros(len(tasks["steps"]), 2)
+
+    def step(self, tasks, state, actions, generator):
+        state = state + torch.stack([torch.ones(len(state)), actions.float()], dim=1)
+        return state, state, state[:, 1] + tasks["steps"], state[:, 0] >= tasks["steps"]
+
+
+def moved(environment, **settings):
+    """RL^2 whose policy does not treat all actions alike."""
+    learner = RL2(RecurrentPolicy(environment, 8, seed=1), **settings)
+    with torch.no_grad():
+        for parameter in learner.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)) * 0.3)
+    return learner
+
+
+def test_at_first_all_actions_are_alike():
+    policy = RecurrentPolicy(Bandits(5), 16)
+    outputs, values, _ = policy(torch.randn(3, 4, 7), policy.begin(4))
+    assert_close(outputs.softmax(-1), torch.full((3, 4, 5), 0.2))
+    assert (values == 0).all()
+
+
+def test_what_was_played_is_read_again_alike():
+    """The probabilities of a whole trial at once are those of its steps one by one: so the first ratio of PPO is 1."""
+    learner, trials = moved(Uneven()), Trials.draw(Uneven(), 9, episodes=3)
+    played = learner.play(trials)
+    outputs, values, _ = learner.model(played.read, learner.model.begin(9))
+    found = learner.model.action.log_prob(outputs, played.actions)
+    assert_close(found[played.live], played.log_probs[played.live])
+    assert_close((played.returns - values)[played.live].std() > 0, torch.tensor(True))
+
+
+def test_a_trial_does_not_depend_on_how_long_the_others_take():
+    learner, both = moved(Uneven()), Trials.draw(Uneven(), 3, episodes=3)
+    played = learner.play(both)
+    assert played.live.sum(0).tolist() == [3, 6, 9]
+    assert (played.live.int().diff(dim=0) <= 0).all()  # what counts comes first
+    state = learner.model.begin(1)
+    for step in range(3):  # the shortest trial alone, step by step
+        outputs, _, state = learner.model(played.read[step : step + 1, :1], state)
+        log_prob = learner.model.action.log_prob(outputs[0], played.actions[step, :1])
+        assert_close(log_prob, played.log_probs[step, :1])
+
+
+def test_credit_passes_from_one_episode_to_the_next():
+    learner, trials = moved(Bandits(2), lam=1.0, gamma=1.0), Trials.draw(Bandits(2), 64, episodes=6, seed=1)
+    played = learner.play(trials)
+    _, values, _ = learner.model(played.read, learner.model.begin(64))
+    paid = played.returns - torch.cat([played.returns[1:], torch.zeros(1, 64)])
+    assert set(paid.round().unique().tolist()) == {0.0, 1.0}
+    expected = advantages(paid.round(), values.detach(), 1.0, 1.0)
+    assert_close(played.advantages, (expected - expected.mean()) / expected.std(), atol=1e-4, rtol=1e-3)
+
+
+def test_episodes_for_learning_alone_pay_nothing():
+    learner = moved(Bandits(2), lam=1.0)
+    played = learner.play(Trials.draw(Bandits(2), 512, episodes=1, explored=3))
+    assert len(played.live) == 4
+    assert_close(played.returns[:3], played.returns[3:].expand(3, 512))  # all that is ahead of them is the last pull
+    assert 0.3 < played.returns.mean() < 0.7
+
+
+def test_the_first_gradient_is_the_policy_gradient():
+    learner = moved(Bandits(3), entropy=0.0, value=0.0)
+    played = learner.play(Trials.draw(Bandits(3), 32, episodes=4))
+    found = torch.autograd.grad(learner(played), list(learner.model.actor.parameters()))
+    outputs, _, _ = learner.model(played.read, learner.model.begin(32))
+    surrogate = -(learner.model.action.log_prob(outputs, played.actions) * played.advantages).mean()
+    assert_close(found, torch.autograd.grad(surrogate, list(learner.model.actor.parameters())))
+
+
+def test_minibatches_are_all_trials_once_an_epoch():
+    learner, trials = moved(Bandits(2), epochs=2, minibatches=4), Trials.draw(Bandits(2), 10, episodes=2)
+    torch.manual_seed(0)
+    parts = list(learner.batches(trials))
+    assert sum(map(len, parts)) == 20
+    assert len(parts) == 8
+    found = torch.cat([part.read for part in parts[:4]], dim=1).sum((0, 2)).sort().values
+    assert_close(found, learner.play(trials).read.sum((0, 2)).sort().values)
+
+
+def test_adapting_changes_no_weight_and_is_repeatable():
+    learner = moved(Uneven())
+    before = {name: value.clone() for name, value in learner.state_dict().items()}
+    trials = Trials.draw(Uneven(), 6, episodes=2, explored=1)
+    first, second = learner.adapt(trials.support), learner.adapt(trials.support)
+    assert trials.score(first) == trials.score(second)
+    assert trials.score(first) == trials.score(first)
+    assert_close(learner.state_dict(), before, atol=0, rtol=0)
+
+
+def test_the_memory_is_what_learns():
+    """Two arms, one of which always pays: ten pulls are learned in seconds, and without memory they are a guess."""
+
+    class Sure(Bandits):
+        def draw(self, trials, generator):
+            first = torch.randint(2, (trials,), generator=generator)
+            return {"arms": torch.stack([first, 1 - first], dim=1).float()}
+
+    learner, stream = RL2(RecurrentPolicy(Sure(2), 16)), TrialStream(Sure(2), 128, episodes=10)
+    optimizer = torch.optim.Adam(learner.parameters(), lr=learner.outer_lr)
+    for step in range(60):
+        learner.progress = step / 60
+        torch.manual_seed(step)
+        for part in learner.batches(stream[step]):
+            optimizer.zero_grad()
+            learner(part).backward()
+            optimizer.step()
+    trials = Trials.draw(Sure(2), 2000, episodes=10, seed=9)
+    with_memory = sum(trials.score(learner.adapt(trials.support))["return"]) / 2000
+    assert with_memory > 8  # 9.5 at best, and 5 by guessing
+
+    class Forgetful(RL2):
+        def told(self, memory, reward, ended, live):
+            return self.begin(trials.support)
+
+    learner.__class__ = Forgetful
+    without = sum(trials.score(learner.adapt(trials.support))["return"]) / 2000
+    assert without == pytest.approx(5, abs=0.4)
+
+
+def test_a_model_without_memory_is_refused():
+    with pytest.raises(QuickstudyError, match=r"RL2 learns in its policy's memory, and a Sequential has none; give model.gru"):
+        RL2(mlp([2, 2]))
