@@ -147,5 +147,5 @@ def test_the_memory_is_what_learns():
 
 
 def test_a_model_without_memory_is_refused():
-    with pytest.raises(QuickstudyError, match=r"RL2 learns in its policy's memory, and a Sequential has none; give model.gru"):
+    with pytest.raises(QuickstudyError, match="RL2 learns in the memory of its policy, and a Sequential has none"):
         RL2(mlp([2, 2]))

@@ -1,0 +1,110 @@
+"""Recipes over trials: agents that are trained, resumed and judged like everything else."""
+
+import json
+
+import pytest
+
+from quickstudy import QuickstudyError
+from quickstudy.runs.agents import agents_for
+from quickstudy.runs.build import build_learner, train_episodes, trials_of, validation_episodes
+from quickstudy.runs.recipe import Recipe
+from quickstudy.runs.train import open_run, train
+from quickstudy.tasks.environments import Bandits, MDPs
+
+RECIPE = """\
+learner: {name: rl2, outer_lr: 0.01, minibatches: 2, epochs: 2}
+model: {gru: 8}
+data:
+  trials: {bandits: {arms: 2}, episodes: 5}
+episodes: {tasks: 64}
+validation: {episodes: 256, every: 4}
+steps: 8
+checkpoint_every: 3
+seed: 1
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    def write(*changes):
+        (tmp_path / "recipe.yaml").write_text(RECIPE)
+        return Recipe.read(tmp_path / "recipe.yaml", changes)
+
+    return write
+
+
+def test_an_agent_is_trained_and_opened_again(recipe, tmp_path):
+    found = train(recipe(), tmp_path / "run")
+    assert found["metric"] == "return"
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert found["best"] == max(line["validation"]["return"] for line in lines if "validation" in line)
+    opened, learner = open_run(tmp_path / "run")
+    judged = validation_episodes(opened)
+    assert sum(judged.score(learner.adapt(judged.support))["return"]) / 256 == pytest.approx(found["best"])
+
+
+def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(recipe, tmp_path):
+    train(recipe(), tmp_path / "whole")
+
+    def stop(step, steps, numbers):
+        if step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe(), tmp_path / "stopped", progress=stop)
+    train(recipe(), tmp_path / "stopped", resume=True)
+    for name in ("learner", "checkpoint"):
+        for file in (tmp_path / "whole" / name).iterdir():
+            assert file.read_bytes() == (tmp_path / "stopped" / name / file.name).read_bytes()
+
+
+def test_training_validation_and_test_are_drawn_apart(recipe):
+    read = recipe()
+    hashes = {train_episodes(read)[at].hash for at in range(3)} | {
+        validation_episodes(read).hash,
+        trials_of(read, 64, seed=0).hash,
+    }
+    assert len(hashes) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "environment"),
+    [("data.trials={bandits: {arms: 3}}", Bandits(3)), ("data.trials={mdps: {states: 4, horizon: 3}}", MDPs(4, 5, 3))],
+)
+def test_environments_are_those_of_the_recipe(recipe, change, environment):
+    read = recipe(change)
+    assert train_episodes(read).environment == environment
+    assert build_learner(read).model.action == environment.action
+
+
+def test_a_gymnasium_environment_trains(recipe, tmp_path):
+    read = recipe("data.trials={gymnasium: CartPole-v1, episodes: 1}", "episodes.tasks=4", "validation.episodes=4", "steps=1")
+    assert train(read, tmp_path / "run")["best"] > 5  # a pole takes some steps to fall
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("data={trials: {bandits: {arms: 1}}}", "data.trials.bandits.arms"),
+        ("data={trials: {episodes: 3}}", "exactly one of bandits, mdps and gymnasium"),
+        ("data={trials: {gymnasium: Nothing-v0}}", "Nothing"),
+        ("data.trials.episodes=0", "data.trials.episodes"),
+        ("data={source: sinusoids}", "a gru is the memory of an agent, and there are no trials; give data.trials"),
+        ("learner={name: maml}", "MAML does not act, and these data are trials; give an agent such as rl2"),
+        ("model={mlp: [2, 2]}", "RL2 learns in the memory of its policy, and a Sequential has none; give model.gru"),
+    ],
+)
+def test_what_does_not_fit_is_named(recipe, change, message):
+    with pytest.raises(QuickstudyError, match=message):
+        build_learner(recipe(change))
+
+
+def test_who_is_judged_beside_an_agent():
+    from quickstudy.tasks.trials import Trials
+
+    def names(environment, **settings):
+        return [agent.title for agent in agents_for(Trials.draw(environment, 2, **settings))]
+
+    assert names(Bandits(2), episodes=5)[-1] == "OptimalBandit"
+    assert "OptimalBandit" not in names(Bandits(5), episodes=100)
+    assert names(MDPs()) == ["RandomAgent", "PSRLAgent", "CertaintyEquivalentAgent"]
