@@ -89,6 +89,7 @@ def test_a_gymnasium_environment_trains(recipe, tmp_path):
         ("data={trials: {episodes: 3}}", "exactly one of bandits, mdps and gymnasium"),
         ("data={trials: {gymnasium: Nothing-v0}}", "Nothing"),
         ("data.trials.episodes=0", "data.trials.episodes"),
+        ("episodes.shots=3", "episodes.shots: trials have episodes, in data.trials; leave it out"),
         ("data={source: sinusoids}", "a gru is the memory of an agent, and there are no trials; give data.trials"),
         ("learner={name: maml}", "MAML does not act, and these data are trials; give an agent such as rl2"),
         ("model={mlp: [2, 2]}", "RL2 learns in the memory of its policy, and a Sequential has none; give model.gru"),

@@ -78,7 +78,9 @@ def evaluate(
     if report:
         page.check_place(report)
     if acts(model):
-        refused = {"--data": data, "--ways": ways, "--shots": shots, "--queries": queries, "--steps": steps, "--report": report}
+        if report:
+            raise QuickstudyError("--report: there is no page about agents; --json gives the numbers")
+        refused = {"--data": data, "--ways": ways, "--shots": shots, "--queries": queries, "--steps": steps}
         if wrong := next((option for option, value in refused.items() if value), None):
             raise QuickstudyError(f"{wrong}: {model} learned to act, and its recipe says in what; leave {wrong} out")
         return evaluate_trials(model, trials=episodes, seed=seed, baselines=baselines, device=device, json_file=json_file)

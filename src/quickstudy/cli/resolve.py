@@ -73,6 +73,10 @@ def resolve(model: str, *, thorough: bool = False, base: str = DEFAULT_MODEL) ->
     for place in (folder, shipped) if "/" not in model and "\\" not in model else (folder,):
         if (place / "recipe.yaml").is_file():
             recipe, learner = open_run(place)
+            if recipe.data.trials is not None:
+                raise QuickstudyError(
+                    f"{model} learned to act, not to name labels; see how well with `quickstudy evaluate {model}`"
+                )
             return learner, str(recipe.model.name)
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise QuickstudyError(

@@ -155,6 +155,10 @@ def _check_reads(recipe: Recipe, model: nn.Module, cls: type[Learner]) -> None:
         what = what if data.trials is None else "does not act, and these data are trials; give an agent such as rl2"
         raise recipe.problem(f"{cls.__name__} {what}", ("learner", "name"))
     if data.trials is not None:
+        for section, its in (("episodes", recipe.episodes), ("validation", recipe.validation)):
+            for key in ("ways", "shots", "queries", "names"):
+                if its is not None and getattr(its, key) != type(its).model_fields[key].default:
+                    raise recipe.problem(f"{section}.{key}: trials have episodes, in data.trials; leave it out", (section, key))
         return
     if isinstance(model, LanguageModel) and cls.language_models_only and "classify" in cls.kinds and data.domains is None:
         return  # it puts sentences and labels into words
