@@ -77,6 +77,10 @@ def test_environments_are_those_of_the_recipe(recipe, change, environment):
     assert build_learner(read).model.action == environment.action
 
 
+def test_a_policy_without_memory_is_for_ppo(recipe, tmp_path):
+    assert train(recipe("learner={name: ppo, minibatches: 2}", "model={policy: 8}"), tmp_path / "run")["finished"]
+
+
 def test_a_gymnasium_environment_trains(recipe, tmp_path):
     read = recipe("data.trials={gymnasium: CartPole-v1, episodes: 1}", "episodes.tasks=4", "validation.episodes=4", "steps=1")
     assert train(read, tmp_path / "run")["best"] > 5  # a pole takes some steps to fall
@@ -90,8 +94,9 @@ def test_a_gymnasium_environment_trains(recipe, tmp_path):
         ("data={trials: {gymnasium: Nothing-v0}}", "Nothing"),
         ("data.trials.episodes=0", "data.trials.episodes"),
         ("episodes.shots=3", "episodes.shots: trials have episodes, in data.trials; leave it out"),
-        ("data={source: sinusoids}", "a gru is the memory of an agent, and there are no trials; give data.trials"),
+        ("data={source: sinusoids}", "a gru is for agents, and there are no trials; give data.trials"),
         ("learner={name: maml}", "MAML does not act, and these data are trials; give an agent such as rl2"),
+        ("model={policy: 8}", "RL2 learns in the memory of its policy, and a Policy has none; give model.gru"),
         ("model={mlp: [2, 2]}", "RL2 learns in the memory of its policy, and a Sequential has none; give model.gru"),
     ],
 )

@@ -14,7 +14,7 @@ from quickstudy.learners.base import Learner
 from quickstudy.models.language_model import LanguageModel
 from quickstudy.models.loading import load, tokenizer
 from quickstudy.models.networks import mlp
-from quickstudy.models.recurrent_policy import RecurrentPolicy
+from quickstudy.models.policy import Policy, RecurrentPolicy
 from quickstudy.runs.image_network import build_network, check_network, check_ways, pictures_of
 from quickstudy.runs.recipe import DataPart, EpisodesPart, Recipe, ValidationPart
 from quickstudy.tasks import named
@@ -39,10 +39,11 @@ def build_model(recipe: Recipe, *, adapters: bool = True) -> nn.Module:
     part = recipe.model
     if part.mlp is not None:
         return mlp(part.mlp, seed=recipe.seed)
-    if part.gru is not None:
-        if recipe.data.trials is None:
-            raise recipe.problem("a gru is the memory of an agent, and there are no trials; give data.trials", ("model", "gru"))
-        return RecurrentPolicy(_environment(recipe), part.gru, seed=recipe.seed)
+    for key, made in (("gru", RecurrentPolicy), ("policy", Policy)):
+        if (width := getattr(part, key)) is not None:
+            if recipe.data.trials is None:
+                raise recipe.problem(f"a {key} is for agents, and there are no trials; give data.trials", ("model", key))
+            return made(_environment(recipe), width, seed=recipe.seed)
     if part.network is not None:
         return build_network(recipe)
     try:

@@ -74,6 +74,8 @@ class ModelPart(Part):
     """In place of a name: the widths of a perceptron, from inputs to outputs."""
     gru: Count | None = None
     """In place of a name: a recurrent policy with so many units of memory, for agents."""
+    policy: Count | None = None
+    """In place of a name: a policy of two layers of so many units, without memory, for agents."""
     conv4: Conv4Part | None = None
     """In place of a name: the convolutional network of the few-shot literature."""
     resnet12: ResNet12Part | None = None
@@ -97,8 +99,9 @@ class ModelPart(Part):
 
     @model_validator(mode="after")
     def _one(self) -> ModelPart:
-        if sum(each is not None for each in (self.name, self.mlp, self.gru, self.conv4, self.resnet12, self.vit)) != 1:
-            raise ValueError("needs exactly one of name, mlp, gru, conv4, resnet12 and vit")
+        kinds = self.name, self.mlp, self.gru, self.policy, self.conv4, self.resnet12, self.vit
+        if sum(each is not None for each in kinds) != 1:
+            raise ValueError("needs exactly one of name, mlp, gru, policy, conv4, resnet12 and vit")
         for key in ("lora", "dtype"):
             if getattr(self, key) is not None and self.name is None:
                 raise ValueError(f"has {key}, which belongs to a named model")

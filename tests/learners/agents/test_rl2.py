@@ -10,7 +10,7 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.inner.policy_gradient import advantages
 from quickstudy.learners.agents.rl2 import RL2
 from quickstudy.models.networks import mlp
-from quickstudy.models.recurrent_policy import RecurrentPolicy
+from quickstudy.models.policy import RecurrentPolicy
 from quickstudy.tasks.environments import Bandits, Discrete
 from quickstudy.tasks.trials import Trials, TrialStream
 

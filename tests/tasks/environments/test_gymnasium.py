@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.agents.acting import Acting
 from quickstudy.learners.agents.rl2 import RL2
-from quickstudy.models.recurrent_policy import RecurrentPolicy
+from quickstudy.models.policy import RecurrentPolicy
 from quickstudy.tasks.environments import Box, Discrete, Gymnasium
 from quickstudy.tasks.trials import Trials
 

@@ -1,0 +1,145 @@
+"""Proximal policy optimisation over trials (Schulman et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.inner.policy_gradient import Steps, advantages, normalised, ppo_loss
+from quickstudy.learners.agents.acting import Agent
+from quickstudy.models.policy import Policy
+from quickstudy.tasks.batch import Batch
+from quickstudy.tasks.trials import Trials
+
+
+class PPO(Agent):
+    """A policy that is trained to do well over whole trials: each is one long episode to it, so rewards count across episodes.
+
+    Args:
+        model: the policy.
+        outer_lr: for the outer optimizer.
+        gamma: of the discount. 1 where the total is what counts.
+        lam: lambda of GAE. Low where later rewards hardly depend on an action (tabular MDPs: 0.3).
+        clip: of the ratio of probabilities.
+        epochs: passes over the trials of an outer step.
+        minibatches: of each pass.
+        entropy: weight of the policy's entropy at first; it falls to 0 with the training.
+        value: weight of the squared error of the values.
+
+    Raises:
+        QuickstudyError: a model that is no `Policy`.
+    """
+
+    def __init__(
+        self,
+        model: Policy,
+        outer_lr: float = 0.01,
+        *,
+        gamma: float = 1.0,
+        lam: float = 0.95,
+        clip: float = 0.2,
+        epochs: int = 3,
+        minibatches: int = 8,
+        entropy: float = 0.05,
+        value: float = 0.5,
+    ):
+        super().__init__()
+        if not isinstance(model, Policy):
+            raise QuickstudyError(
+                f"{type(self).__name__} trains a policy, and a {type(model).__name__} is none; give model.policy"
+            )
+        self.model, self.outer_lr = model, outer_lr
+        self.gamma, self.lam, self.clip = gamma, lam, clip
+        self.epochs, self.minibatches, self.entropy, self.value = epochs, minibatches, entropy, value
+
+    def batches(self, tasks: Any) -> Iterator[Steps]:
+        """Plays the trials, then gives minibatches of them."""
+        played = self.play(tasks)
+        for _ in range(self.epochs):
+            for part in torch.randperm(len(played)).chunk(self.minibatches):
+                yield played.take(part)
+
+    def forward(self, tasks: Any) -> torch.Tensor:
+        """PPO's loss over trials that were played; trials that were not are played first."""
+        played = self.play(tasks) if isinstance(tasks, Trials) else tasks
+        outputs, values, _ = self.model(played.read, self.model.begin(len(played)))
+        action, live = self.model.action, played.live
+        surrogate = ppo_loss(action.log_prob(outputs, played.actions), played.log_probs, played.advantages, self.clip)
+        entropy = self.entropy * (1 - self.progress)
+        loss = surrogate + self.value * (values - played.returns).square() - entropy * action.entropy(outputs)
+        return loss[live].mean()
+
+    @torch.no_grad()
+    def play(self, trials: Trials) -> Steps:
+        """What happens in these trials: actions are drawn, and episodes for learning alone are played and pay nothing."""
+        model, generator = self.model, torch.Generator().manual_seed(trials.support.seed)
+        memory, happened, lives = self.begin(trials.support), [], []
+
+        def act(seen: torch.Tensor) -> torch.Tensor:
+            nonlocal memory
+            read, outputs, value, state = self._thought(memory, seen)
+            actions = model.action.sample(outputs, generator)
+            happened.append([read, actions, model.action.log_prob(outputs, actions), value])
+            memory = replace(memory, thought=(state, actions))
+            return actions
+
+        for part, pays in ((trials.support, 0.0), (trials.query, 1.0)):
+            for reward, ended, live in part.inputs.steps(act):
+                memory = self.told(memory, reward, ended, live)
+                happened[-1].append(pays * reward)
+                lives.append(live)
+        live = torch.stack(lives)
+        # A trial whose episode is over waits for the others'. It does not live through that: the steps that count come first.
+        order = (~live).byte().argsort(dim=0, stable=True)
+        live, *found = (_ordered(torch.stack(each), order) for each in (lives, *zip(*happened, strict=True)))
+        read, actions, log_probs, values, rewards = found
+        ahead = advantages(rewards * live, values * live, self.gamma, self.lam)
+        return Steps(read, actions, log_probs, normalised(ahead, live), ahead + values, live)
+
+    def begin(self, support: Batch) -> _Memory:
+        """An empty memory."""
+        none = torch.zeros(len(support))
+        return _Memory(self.model.begin(len(support)), (self.model.action.none(len(support)), none, none.bool()))
+
+    def choose(self, memory: _Memory, seen: torch.Tensor) -> tuple[torch.Tensor, _Memory]:
+        """The most likely actions."""
+        _, outputs, _, state = self._thought(memory, seen)
+        actions = self.model.action.mode(outputs)
+        return actions, replace(memory, thought=(state, actions))
+
+    def told(self, memory: _Memory, reward: torch.Tensor, ended: torch.Tensor, live: torch.Tensor) -> _Memory:
+        """What the next step reads; a trial in which this one does not count stays as it was."""
+        state, actions = memory.thought  # type: ignore[misc]
+        now = state, (actions, reward, ended)
+        if live.all():
+            return _Memory(*now)
+        mixed = (torch.where(_like(live, new), new, old) for new, old in zip(now[1], memory.told, strict=True))
+        return _Memory(torch.where(live[:, None], state, memory.state), tuple(mixed))  # type: ignore[arg-type]
+
+    def _thought(self, memory: _Memory, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """What is read, and what the policy makes of it: outputs, values, and its state after it."""
+        read = self.model.read(seen, *memory.told)
+        outputs, values, state = self.model(read[None], memory.state)
+        return read, outputs[0], values[0], state
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """The policy's state, what came of the last step (action, reward, end of an episode), and the step that is under way."""
+
+    state: torch.Tensor
+    told: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    thought: tuple[torch.Tensor, torch.Tensor] | None = None
+
+
+def _ordered(steps: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """The steps of each trial, `(steps, trials, ...)`, in this order `(steps, trials)`."""
+    return steps.gather(0, _like(order, steps).expand_as(steps))
+
+
+def _like(values: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    return values.view(*values.shape, *[1] * (other.ndim - values.ndim))

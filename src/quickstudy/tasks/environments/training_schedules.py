@@ -1,0 +1,88 @@
+"""Fixed schedules of the rate in a `TrainingEnvironment`: what one that chooses is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.tasks.environments.environment import Tensors
+from quickstudy.tasks.environments.training_controls import OPTIMIZERS, PARTS
+from quickstudy.tasks.environments.training_env import TrainingEnvironment
+
+Schedule = Callable[[float, int], torch.Tensor | float]
+"""The rate of a decision, by the share of the decisions before it and their number; one for all trials or `(trials,)`."""
+
+
+@torch.no_grad()
+def train_by(
+    environment: TrainingEnvironment,
+    tasks: Tensors,
+    schedule: Schedule,
+    generator: torch.Generator,
+    *,
+    optimizer: str = "sgd",
+    data: str = "all",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Trains by a schedule: validation losses after each decision `(decisions, trials)`, and accuracy at the end `(trials,)`.
+
+    Args:
+        schedule: of the rate, such as `lambda progress, decision: 0.5 * (1 + math.cos(math.pi * progress))`.
+        optimizer, data: a name in `OPTIMIZERS` and one in `PARTS`. The tasks of an environment do not depend on what is
+            controlled in it.
+
+    Raises:
+        QuickstudyError: an unknown name, or an optimizer that the environment does not have.
+    """
+    return _train(environment, tasks, lambda at, number, _: schedule(at, number), generator, optimizer, data)
+
+
+@torch.no_grad()
+def train_by_plateau(
+    environment: TrainingEnvironment,
+    tasks: Tensors,
+    rate: float,
+    generator: torch.Generator,
+    *,
+    factor: float = 0.5,
+    optimizer: str = "sgd",
+    data: str = "all",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `train_by`, at a rate that is multiplied by `factor` after each decision with no new least validation loss."""
+    rates = torch.full((len(tasks["rate"]),), rate)
+
+    def schedule(progress: float, decision: int, found: list[torch.Tensor]) -> torch.Tensor:
+        nonlocal rates
+        if decision > 0:  # found[0] is before the first
+            rates = torch.where(found[-1] < torch.stack(found[:-1]).amin(0), rates, factor * rates)
+        return rates
+
+    return _train(environment, tasks, schedule, generator, optimizer, data)
+
+
+def _train(
+    environment: TrainingEnvironment,
+    tasks: Tensors,
+    schedule: Callable[[float, int, list[torch.Tensor]], torch.Tensor | float],
+    generator: torch.Generator,
+    optimizer: str,
+    data: str,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    for name, given, known in (("optimizer", optimizer, OPTIMIZERS), ("data", data, PARTS)):
+        if given not in known:
+            raise QuickstudyError(f"{name}={given!r} is not known; it is one of {', '.join(known)}")
+    if optimizer != "sgd" and "optimizer" not in environment.control:
+        raise QuickstudyError(
+            f"optimizer={optimizer!r}: this environment trains by plain SGD; make one of the same pool with 'optimizer' in control"
+        )
+    trials = len(tasks["rate"])
+    chosen = torch.full((trials,), list(OPTIMIZERS).index(optimizer))
+    part = torch.full((trials,), list(PARTS).index(data))
+    state, _ = environment.reset(tasks, generator)
+    found = [state.judged.validation]
+    for decision in range(environment.horizon):
+        rates = torch.as_tensor(schedule(decision / environment.horizon, decision, found)).expand(trials)
+        state = environment.train(tasks, state, rates, chosen, part, generator)
+        found.append(state.judged.validation)
+    return torch.stack(found[1:]).exp(), environment.judged(tasks, state)
