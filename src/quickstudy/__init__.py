@@ -15,6 +15,11 @@ _PUBLIC = {
     "Sinusoids": "tasks.sinusoids",
     "Unlabelled": "tasks.unlabelled",
     "TextDomains": "tasks.text_domains",
+    "Trials": "tasks.trials",
+    "TrialStream": "tasks.trials",
+    "Bandits": "tasks.environments",
+    "MDPs": "tasks.environments",
+    "Gymnasium": "tasks.environments",
     "Learner": "learners.base",
     "MAML": "learners.maml",
     "ANIL": "learners.anil",
@@ -36,6 +41,8 @@ _PUBLIC = {
     "R2D2": "learners.r2d2",
     "PriorHead": "learners.prior_head",
     "Default": "learners.default",
+    "PPO": "learners.agents.ppo",
+    "RL2": "learners.agents.rl2",
     "Centroid": "learners.baselines.centroid",
     "LogisticProbe": "learners.baselines.logistic_probe",
     "NearestNeighbours": "learners.baselines.nearest_neighbours",
@@ -73,6 +80,8 @@ if TYPE_CHECKING:
     from quickstudy.evaluation.gradients import check_gradients as check_gradients
     from quickstudy.inner.rules import Rates as Rates
     from quickstudy.learners.adapter_generator import AdapterGenerator as AdapterGenerator
+    from quickstudy.learners.agents.ppo import PPO as PPO
+    from quickstudy.learners.agents.rl2 import RL2 as RL2
     from quickstudy.learners.anil import ANIL as ANIL
     from quickstudy.learners.base import Learner as Learner
     from quickstudy.learners.baselines.centroid import Centroid as Centroid
@@ -103,9 +112,14 @@ if TYPE_CHECKING:
     from quickstudy.learners.token_weights import TokenWeights as TokenWeights
     from quickstudy.runs.opening import load as load
     from quickstudy.tasks.batch import Batch as Batch
+    from quickstudy.tasks.environments import Bandits as Bandits
+    from quickstudy.tasks.environments import Gymnasium as Gymnasium
+    from quickstudy.tasks.environments import MDPs as MDPs
     from quickstudy.tasks.episodes import Episodes as Episodes
     from quickstudy.tasks.sinusoids import Sinusoids as Sinusoids
     from quickstudy.tasks.table import Table as Table
     from quickstudy.tasks.task import Task as Task
     from quickstudy.tasks.text_domains import TextDomains as TextDomains
+    from quickstudy.tasks.trials import Trials as Trials
+    from quickstudy.tasks.trials import TrialStream as TrialStream
     from quickstudy.tasks.unlabelled import Unlabelled as Unlabelled
