@@ -3,7 +3,9 @@
 python benchmarks/language.py OUT SEED METHOD...     (goes on where it stopped; OUT collects one line a task and cell)
 python benchmarks/language.py OUT                    (the table of all that OUT holds)
 
-All methods: LoRA of rank 8 on the four top layers, the same 100 training tasks (4 + 4 blocks of 128 tokens from topics of seven
+A method is one of METHODS, or the folder of a run, such as that of recipes/language/joint.yaml.
+
+All: LoRA of rank 8 on the four top layers. All of METHODS: the same 100 training tasks (4 + 4 blocks of 128 tokens from topics of seven
 domains whose licence lets a start be shipped), seen twice, Adam outside. Each cell (method, k) takes the rate that was best on
 12 tasks of three other domains, from the same grid for all. The test: 50 disjoint topics each of PubMedQA and MedQuAD.
 """
@@ -26,6 +28,7 @@ from quickstudy import MAML, Episodes, FineTune, JointTraining, Rates, Reptile, 
 from quickstudy.evaluation.statistics import mean_interval, paired_bootstrap
 from quickstudy.evaluation.steps import scores_after
 from quickstudy.learners.gradient import GradientLearner
+from quickstudy.runs.train import open_run
 from quickstudy.tasks.documents import documents
 from quickstudy.tasks.named import data_folder
 from quickstudy.tasks.text_domains import TextDomains
@@ -72,6 +75,13 @@ def test_tasks(tokenizer: Any) -> list[Task]:
 
 def trained(method: str, net: Any, tasks: list[Task], seed: int, out: Path) -> GradientLearner:
     """The learner after training, from the folder where it has been before."""
+    if Path(method).is_dir():
+        theirs = dict(open_run(method)[1].named_parameters())
+        with torch.no_grad():
+            for name, p in net.named_parameters():
+                if p.requires_grad:
+                    p.copy_(theirs[f"model.{name}"])
+        return FineTune(net, steps=1)
     learner, file = METHODS[method](net), out / f"{method}-{seed}.safetensors"
     if method == "fresh":
         return learner
@@ -182,7 +192,7 @@ def main(out: Path, seed: int, methods: list[str]) -> None:
         with torch.no_grad():
             for name, value in start.items():
                 own[name].copy_(value)
-        judge(method, seed, net, trained(method, net, drawn, seed, out), tasks, out)
+        judge(Path(method).name, seed, net, trained(method, net, drawn, seed, out), tasks, out)
 
 
 if __name__ == "__main__":

@@ -59,15 +59,14 @@ class Trained:
         phi: the parameters, `(trials, ...)` each.
         states: of every rule.
         step: updates so far.
-        slope: norm of the last gradient, `(trials,)`.
-        moved: norm of the last update, `(trials,)`.
+        gradient_norm, update_norm: of the last update, `(trials,)`.
     """
 
     phi: Parameters
     states: tuple[State, ...]
     step: int
-    slope: torch.Tensor
-    moved: torch.Tensor
+    gradient_norm: torch.Tensor
+    update_norm: torch.Tensor
 
 
 class Training:
@@ -108,19 +107,19 @@ class Training:
             rates: `(trials,)`.
             chosen: which of the rules, `(trials,)`.
         """
-        slope = gradient(now.phi, inputs, labels)
+        g = gradient(now.phi, inputs, labels)
         # From zero a rule at lr goes to -lr times its direction: none of these looks at the parameters, or at lr besides.
-        zero = {name: torch.zeros_like(value) for name, value in slope.items()}
+        zero = {name: torch.zeros_like(value) for name, value in g.items()}
         updates, states = zip(
-            *(rule.update(now.step, zero, state, slope) for rule, state in zip(self.rules, now.states, strict=True)),
+            *(rule.update(now.step, zero, state, g) for rule, state in zip(self.rules, now.states, strict=True)),
             strict=True,
         )
         chosen, rates = chosen[:, None, None], rates[:, None, None]
         update = {}
-        for name in slope:
+        for name in g:
             update[name] = updates[0][name]
             for number, other in enumerate(updates[1:], 1):
                 update[name] = torch.where(chosen == number, other[name], update[name])
             update[name] = rates * update[name]
         phi = {name: value + update[name] for name, value in now.phi.items()}
-        return Trained(phi, states, now.step + 1, norm(slope), norm(update))
+        return Trained(phi, states, now.step + 1, norm(g), norm(update))

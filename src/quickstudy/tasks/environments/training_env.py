@@ -127,9 +127,9 @@ class TrainingEnvironment:
         data, held_out = self.inputs[tasks["rows"]], self.inputs[tasks["validation"]]
         trained = self.training.begin({name: tasks[name] for name in WEIGHTS})
         judged, first = judge(tasks, trained.phi, data, held_out), min(self.batch, self.rows[0])
-        slope = norm(gradient(trained.phi, data[:, :first], tasks["labels"][:, :first]))
+        size = norm(gradient(trained.phi, data[:, :first], tasks["labels"][:, :first]))
         state = TrainingState(
-            data, held_out, trained, judged, tasks["rate"], 0, judged.validation, slope, slope, tasks["rate"] * slope
+            data, held_out, trained, judged, tasks["rate"], 0, judged.validation, size, size, tasks["rate"] * size
         )
         return state, state.seen(tasks, state, self.horizon)
 
@@ -155,11 +155,12 @@ class TrainingEnvironment:
         norms = []
         for now in places.split(self.batch, dim=1):
             trained = training.step(trained, state.data[trials, now], tasks["labels"][trials, now], rates, optimizers)
-            norms.append(torch.stack([trained.slope, trained.moved]))
-        slope, moved = torch.stack(norms).mean(0)
+            norms.append(torch.stack([trained.gradient_norm, trained.update_norm]))
+        gradients, updates = torch.stack(norms).mean(0)
         judged = judge(tasks, trained.phi, state.data, state.held_out, state.judged.diverged)
+        made = state.decisions + 1
         return replace(
-            state, trained=trained, judged=judged, rates=rates, decisions=state.decisions + 1, slope=slope, moved=moved
+            state, trained=trained, judged=judged, rates=rates, decisions=made, gradient_norm=gradients, update_norm=updates
         )
 
     def judged(self, tasks: Tensors, state: TrainingState) -> torch.Tensor:
@@ -181,11 +182,14 @@ def _check(env: TrainingEnvironment) -> None:
         low, high = getattr(env, name)
         if not least <= low <= high <= most:
             raise QuickstudyError(f"{name}=({low:g}, {high:g}): give two numbers, the smaller one first, from {least} to {most}")
-    if env.inputs.ndim != 2 or env.labels.shape != env.inputs.shape[:1] or env.labels.dtype != torch.int64:
+    right = env.inputs.dtype == torch.float32 and env.labels.dtype == torch.int64
+    if not right or env.inputs.ndim != 2 or env.labels.shape != env.inputs.shape[:1]:
         raise QuickstudyError(
-            f"the pool has inputs {tuple(env.inputs.shape)} and labels {tuple(env.labels.shape)} of {env.labels.dtype}; "
-            "give inputs (rows, dim), and labels (rows,) of int64"
+            f"the pool has inputs {tuple(env.inputs.shape)} of {env.inputs.dtype} and labels {tuple(env.labels.shape)} of "
+            f"{env.labels.dtype}; give inputs (rows, dim) of float32, and labels (rows,) of int64"
         )
+    if not env.inputs.isfinite().all():
+        raise QuickstudyError("the pool has inputs that are not finite; leave those rows out")
     sizes = env.labels.unique(return_counts=True)[1].sort().values
     if len(sizes) < env.classes:
         raise QuickstudyError(f"the pool has {len(sizes)} classes, and a task is to have {env.classes}; give fewer classes")

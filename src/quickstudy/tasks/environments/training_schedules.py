@@ -74,7 +74,7 @@ def _train(
             raise QuickstudyError(f"{name}={given!r} is not known; it is one of {', '.join(known)}")
     if optimizer != "sgd" and "optimizer" not in environment.control:
         raise QuickstudyError(
-            f"optimizer={optimizer!r}: this environment trains by plain SGD; make one of the same pool with 'optimizer' in control"
+            f"optimizer={optimizer!r}: this environment has plain SGD alone; make one of this pool with 'optimizer' in control"
         )
     trials = len(tasks["rate"])
     chosen = torch.full((trials,), list(OPTIMIZERS).index(optimizer))

@@ -62,8 +62,8 @@ class TrainingState:
         rates: the last ones, `(trials,)`.
         decisions: so far.
         start: log validation loss before the first update, `(trials,)`.
-        first_slope: norm of the first minibatch's gradient, `(trials,)`.
-        slope, moved: norms of gradients and updates, means over the updates of the last decision, `(trials,)`.
+        first_gradient_norm: norm of the first minibatch's gradient, `(trials,)`.
+        gradient_norm, update_norm: means over the updates of the last decision, `(trials,)`.
     """
 
     data: torch.Tensor
@@ -73,9 +73,9 @@ class TrainingState:
     rates: torch.Tensor
     decisions: int
     start: torch.Tensor
-    first_slope: torch.Tensor
-    slope: torch.Tensor
-    moved: torch.Tensor
+    first_gradient_norm: torch.Tensor
+    gradient_norm: torch.Tensor
+    update_norm: torch.Tensor
 
     def seen(self, tasks: Tensors, before: TrainingState, horizon: int) -> torch.Tensor:
         """The observation that `TrainingEnvironment` describes, `(trials, 8)`."""
@@ -85,8 +85,8 @@ class TrainingState:
             now.train - then.train,
             now.validation - then.validation,
             now.train - now.validation,
-            (self.slope / self.first_slope).log(),
-            (self.moved / size).log(),
+            (self.gradient_norm / self.first_gradient_norm).log(),
+            (self.update_norm / size).log(),
             (self.rates / tasks["rate"]).log(),
         ]
         # A training that has diverged has no norms; infinite logarithms are cut like the others.
