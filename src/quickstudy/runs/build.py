@@ -43,7 +43,7 @@ def build_model(recipe: Recipe, *, adapters: bool = True) -> nn.Module:
         if (width := getattr(part, key)) is not None:
             if recipe.data.trials is None:
                 raise recipe.problem(f"a {key} is for agents, and there are no trials; give data.trials", ("model", key))
-            return made(_environment(recipe), width, seed=recipe.seed)
+            return made(_environment(recipe, "train"), width, seed=recipe.seed)
     if part.network is not None:
         return build_network(recipe)
     try:
@@ -97,7 +97,7 @@ def train_episodes(recipe: Recipe) -> Any:
     """What the outer loop learns from: step i takes list i."""
     if (trials := recipe.data.trials) is not None:
         count = recipe.episodes.tasks
-        return TrialStream(_environment(recipe), count, trials.episodes, trials.explored, seed=recipe.seed)
+        return TrialStream(_environment(recipe, "train"), count, trials.episodes, trials.explored, seed=recipe.seed)
     return _episodes(recipe, "train", recipe.episodes, tasks=recipe.episodes.tasks, seed=recipe.seed)
 
 
@@ -107,22 +107,23 @@ def validation_episodes(recipe: Recipe) -> Sequence[Task]:
     if part is None:
         return []
     if recipe.data.trials is not None:
-        return trials_of(recipe, part.episodes, seed=recipe.seed + VALIDATION_SEED)
+        return trials_of(recipe, part.episodes, part="valid", seed=recipe.seed + VALIDATION_SEED)
     return _episodes(recipe, "valid", part, tasks=part.episodes, seed=recipe.seed + VALIDATION_SEED)[0]
 
 
-def trials_of(recipe: Recipe, count: int, *, seed: int) -> Trials:
+def trials_of(recipe: Recipe, count: int, *, part: PartName = "test", seed: int) -> Trials:
     """Trials as the recipe has them."""
-    part = recipe.data.trials
-    assert part is not None
-    return Trials.draw(_environment(recipe), count, episodes=part.episodes, explored=part.explored, seed=seed_of(seed))
+    trials = recipe.data.trials
+    assert trials is not None
+    drawn = _environment(recipe, part)
+    return Trials.draw(drawn, count, episodes=trials.episodes, explored=trials.explored, seed=seed_of(seed))
 
 
-def _environment(recipe: Recipe) -> Environment:
+def _environment(recipe: Recipe, name: PartName) -> Environment:
     part = recipe.data.trials
     assert part is not None
     try:
-        return part.environment()
+        return part.environment(name)
     except QuickstudyError as error:
         raise recipe.problem(str(error), ("data", "trials")) from error
 

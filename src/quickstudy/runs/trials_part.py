@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from functools import cache
+from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import Field, model_validator
 
 from quickstudy.runs.kinds import Count, Natural
 from quickstudy.runs.part import Part
+
+ROWS = 100
+"""Sentences of each class, at most, that classifiers train on."""
 
 
 class BanditsPart(Part):
@@ -28,6 +33,48 @@ class MDPsPart(Part):
     """Steps of an episode."""
 
 
+class TrainingPart(Part):
+    """Small classifiers that train on embedded sentences (`tasks/environments/training_env.py`); a decision is a step."""
+
+    set: str = "clinc150"
+    """Whose classes are tasks; those of training, validation and test are those of its published fold."""
+    fold: Count = 1
+    """Which fold."""
+    encoder: str = "minilm"
+    """What makes numbers of sentences."""
+    control: tuple[Literal["rate", "optimizer", "data"], ...] = ("rate",)
+    """What an action chooses."""
+    hidden: Count = 32
+    """Units of a classifier."""
+    steps: Count = 10
+    """Updates for each decision."""
+    horizon: Count = 12
+    """Decisions."""
+
+    def environment(self, name: str) -> Any:
+        """That of this part of the data."""
+        from quickstudy.tasks.environments.training_env import TrainingEnvironment
+
+        inputs, labels = _pool(self.set, self.fold, self.encoder, name)
+        settings = {"hidden": self.hidden, "steps": self.steps, "horizon": self.horizon, "control": self.control}
+        return TrainingEnvironment(inputs, labels, **settings)
+
+
+@cache
+def _pool(name: str, fold: int, encoder: str, part: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Embeddings whose numbers have a size of about 1, and classes."""
+    from quickstudy.models import load
+    from quickstudy.tasks.named import select_part
+
+    table, model = select_part(name, split=part, fold=fold)[0], load(encoder)
+    rows = [row for label in table.classes for row in table.rows_of(label)[:ROWS]]
+    texts = [table.texts[row] for row in rows]
+    with model.remember(model.memory(texts)):
+        embedded = model.embed(texts)
+    classes = {label: number for number, label in enumerate(table.classes)}
+    return embedded * embedded.shape[1] ** 0.5, torch.tensor([classes[table.labels[row]] for row in rows])
+
+
 class TrialsPart(Part):
     """What an agent acts in. A task is a trial of several episodes; those of training, validation and test are drawn apart."""
 
@@ -35,6 +82,8 @@ class TrialsPart(Part):
     """Arms that pay with a probability of their own."""
     mdps: MDPsPart | None = None
     """States, actions and rewards that each task draws anew."""
+    training: TrainingPart | None = None
+    """Trainings, and one who chooses how they go on."""
     gymnasium: str | None = None
     """A registered environment of Gymnasium, such as `CartPole-v1`; tasks differ by their seed."""
     episodes: Count = 10
@@ -44,12 +93,12 @@ class TrialsPart(Part):
 
     @model_validator(mode="after")
     def _one(self) -> TrialsPart:
-        if sum(each is not None for each in (self.bandits, self.mdps, self.gymnasium)) != 1:
-            raise ValueError("needs exactly one of bandits, mdps and gymnasium")
+        if sum(each is not None for each in (self.bandits, self.mdps, self.training, self.gymnasium)) != 1:
+            raise ValueError("needs exactly one of bandits, mdps, training and gymnasium")
         return self
 
-    def environment(self) -> Any:
-        """The environment.
+    def environment(self, name: str) -> Any:
+        """The environment of training ("train"), validation or test; one that makes up its tasks is the same for all.
 
         Raises:
             QuickstudyError: one of Gymnasium that cannot be made.
@@ -60,4 +109,6 @@ class TrialsPart(Part):
             return Bandits(self.bandits.arms)
         if self.mdps is not None:
             return MDPs(**self.mdps.model_dump())
+        if self.training is not None:
+            return self.training.environment(name)
         return Gymnasium(str(self.gymnasium))

@@ -67,8 +67,7 @@ def test_rows_are_drawn_once_and_validation_is_held_out():
     tasks = small().draw(50, seeded())
     rows = torch.cat([tasks["rows"], tasks["validation"]], dim=1)
     assert all(len(set(each)) == 90 for each in rows.tolist())
-    assert set(tasks["count"].tolist()) == set(range(40, 61)) & set(tasks["count"].tolist())
-    assert tasks["count"].min() < 45 < 55 < tasks["count"].max()
+    assert 40 <= tasks["count"].min() < 45 < 55 < tasks["count"].max() <= 60
     assert 0.003 <= tasks["rate"].min() < 0.02 < 0.5 < tasks["rate"].max() <= 3
 
 
@@ -84,7 +83,7 @@ def test_rows_past_the_count_are_neither_drawn_nor_judged():
             assert_close(one, two)
 
 
-@pytest.mark.parametrize(("part", "ranks"), enumerate([range(20), range(10), range(10, 20), range(16)]))
+@pytest.mark.parametrize(("part", "ranks"), [(0, range(20)), (1, range(10)), (2, range(10, 20)), (3, range(16))])
 def test_parts_are_between_quantiles_of_the_loss(part, ranks):
     losses = torch.rand(2, 30, generator=seeded())
     losses[:, 20:] = 0.0  # past the count
@@ -128,7 +127,7 @@ def test_rewards_add_up_to_the_logarithm_of_the_first_loss_over_the_last():
     assert_close(seen[1:, :, 3], -rewards)
     assert_close(seen[:, :, 7], torch.zeros(5, 6))
     assert (seen[0, :, [2, 3, 5]] == 0).all()
-    assert (environment.judged(tasks, states[-1]) > environment.judged(tasks, states[0]).mean()).all()
+    assert environment.judged(tasks, states[-1]).mean() > environment.judged(tasks, states[0]).mean() + 0.2
 
 
 def test_rates_are_multiplied_and_seen():
