@@ -36,7 +36,8 @@ def evaluate(
         ),
     ] = "",
     episodes: Annotated[
-        int | None, typer.Option(help="How many tasks. Default: 100, or 10 where ways are all; of text 20; trials 20,000.")
+        int | None,
+        typer.Option(help="How many tasks. Default: 100; 10 where ways are all; of text 20, of trials 20,000 or 128."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the tasks.")] = 0,
     names: Annotated[bool, typer.Option("--names", help="The class name is one more example, for every learner alike.")] = False,

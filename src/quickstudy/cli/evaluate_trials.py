@@ -9,7 +9,8 @@ import typer
 
 from quickstudy.errors import QuickstudyError
 
-TRIALS = 20_000
+TABLES, OTHERS = 20_000, 128
+"""Trials by default: of bandits and MDPs, and where each trial holds a simulator or a training of its own."""
 
 
 def acts(model: str) -> bool:
@@ -34,7 +35,9 @@ def evaluate_trials(model: str, *, trials: int | None, seed: int, baselines: str
         raise QuickstudyError(f"--episodes {trials}: give a number of at least 1")
     recipe, learner = open_run(model)
     learner.to(chosen(device))
-    drawn = trials_of(recipe, trials or TRIALS, seed=seed + TEST_SEED)
+    part = recipe.data.trials
+    usual = TABLES if part is not None and (part.bandits or part.mdps) else OTHERS
+    drawn = trials_of(recipe, trials or usual, seed=seed + TEST_SEED)
     with progress_bar() as show:
         result = evaluate(learner, drawn, baselines=[] if baselines == "none" else agents_for(drawn), progress=show)
     typer.echo(render(result))
