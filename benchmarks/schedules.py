@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 from quickstudy.evaluation.statistics import paired_bootstrap
+from quickstudy.inner.training_loop.environment import TrainingEnvironment
+from quickstudy.inner.training_loop.schedules import Schedule, train_by, train_by_plateau
 from quickstudy.runs.build import trials_of
 from quickstudy.runs.train import open_run
 from quickstudy.runs.trials_part import TrainingPart
-from quickstudy.tasks.environments.training_env import TrainingEnvironment
-from quickstudy.tasks.environments.training_schedules import Schedule, train_by, train_by_plateau
 from quickstudy.tasks.trials import Trials
 
 TASKS, GRID = 256, np.geomspace(0.01, 3.0, 14).tolist()

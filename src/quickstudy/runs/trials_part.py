@@ -34,7 +34,7 @@ class MDPsPart(Part):
 
 
 class TrainingPart(Part):
-    """Small classifiers that train on embedded sentences (`tasks/environments/training_env.py`); a decision is a step."""
+    """Small classifiers that train on embedded sentences (`inner/training_loop/environment.py`); a decision is a step."""
 
     set: str = "clinc150"
     """Whose classes are tasks; those of training, validation and test are those of its published fold."""
@@ -53,7 +53,7 @@ class TrainingPart(Part):
 
     def environment(self, name: str) -> Any:
         """That of this part of the data."""
-        from quickstudy.tasks.environments.training_env import TrainingEnvironment
+        from quickstudy.inner.training_loop.environment import TrainingEnvironment
 
         inputs, labels = _pool(self.set, self.fold, self.encoder, name)
         settings = {"hidden": self.hidden, "steps": self.steps, "horizon": self.horizon, "control": self.control}

@@ -10,11 +10,11 @@ import torch
 from torch.testing import assert_close
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.inner.training_loop.controls import FACTORS, OPTIMIZERS, PARTS, Controls, draw_rows
+from quickstudy.inner.training_loop.environment import TrainingEnvironment
+from quickstudy.inner.training_loop.schedules import train_by, train_by_plateau
 from quickstudy.learners.agents.rl2 import RL2
 from quickstudy.models.policy import RecurrentPolicy
-from quickstudy.tasks.environments.training_controls import FACTORS, OPTIMIZERS, PARTS, Controls, draw_rows
-from quickstudy.tasks.environments.training_env import TrainingEnvironment
-from quickstudy.tasks.environments.training_schedules import train_by, train_by_plateau
 from quickstudy.tasks.trials import Trials
 
 KEEP = FACTORS.index(1.0)

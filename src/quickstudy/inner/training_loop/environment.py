@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.inner.training import Training, gradient, initial, logits, norm
+from quickstudy.inner.training_loop.controls import OPTIMIZERS, Controls, draw_rows
+from quickstudy.inner.training_loop.networks import Training, gradient, initial, logits, norm
+from quickstudy.inner.training_loop.state import TrainingState, judge
 from quickstudy.tasks.environments.environment import Tensors
 from quickstudy.tasks.environments.spaces import Discrete
-from quickstudy.tasks.environments.training_controls import OPTIMIZERS, Controls, draw_rows
-from quickstudy.tasks.environments.training_state import TrainingState, judge
 
 WEIGHTS = "hidden.weight", "hidden.bias", "out.weight", "out.bias"
 

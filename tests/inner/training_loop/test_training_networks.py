@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.inner.rules import SGD, Adam, ClipNorm
-from quickstudy.inner.training import Training, gradient, initial, logits, losses, norm
+from quickstudy.inner.training_loop.networks import Training, gradient, initial, logits, losses, norm
 
 TRIALS, DIM, HIDDEN, CLASSES, BATCH, STEPS = 3, 5, 7, 4, 8, 6
 RULES = SGD(1.0), SGD(0.1, momentum=0.9), Adam(0.01)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.inner.training_loop.controls import OPTIMIZERS, PARTS
+from quickstudy.inner.training_loop.environment import TrainingEnvironment
 from quickstudy.tasks.environments.environment import Tensors
-from quickstudy.tasks.environments.training_controls import OPTIMIZERS, PARTS
-from quickstudy.tasks.environments.training_env import TrainingEnvironment
 
 Schedule = Callable[[float, int], torch.Tensor | float]
 """The rate of a decision, by the share of the decisions before it and their number; one for all trials or `(trials,)`."""

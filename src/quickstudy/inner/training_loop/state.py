@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from quickstudy.inner.training import Trained, losses, norm
+from quickstudy.inner.training_loop.networks import Trained, losses, norm
 from quickstudy.models.functional import Parameters
 from quickstudy.tasks.environments.environment import Tensors
 

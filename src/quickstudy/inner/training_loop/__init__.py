@@ -1,0 +1,5 @@
+"""Training as an environment: many small classifiers side by side, and one who chooses how their training goes on."""
+
+from quickstudy.inner.training_loop.environment import TrainingEnvironment
+
+__all__ = ["TrainingEnvironment"]
