@@ -9,7 +9,7 @@ from typing import Any
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
 
-DEFAULT_MODEL, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL = "minilm", "efficientnet-lite0", "smollm2"
+DEFAULT_MODEL, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL = "minilm", "efficientnet-lite0", "smollm2-start"
 TEXT = {"lr": 0.002, "steps": 8, "batch": 4, "micro_batch": 2}
 """How plain text is learned where nobody says otherwise: Adam's rate, steps, blocks in a step and in a call."""
 RANK, LAYERS = 8, 4
