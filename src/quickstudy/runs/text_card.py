@@ -63,7 +63,7 @@ quickstudy:
 
 # {folder.name}
 
-A LoRA adapter for `{model}`, learned from {what} in {learned.steps} steps of Adam.
+A LoRA adapter that began with `{model}` and learned from {what} in {learned.steps} steps of Adam.
 It can repeat what those documents say: treat it as you treat them.
 
 ## What it changed
