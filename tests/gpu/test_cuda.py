@@ -137,3 +137,19 @@ def test_a_recurrent_net_without_second_derivative_is_named():
         MAML(Last().cuda(), 0.1, inner_steps=1)([Task(batch, batch)])
     with torch.backends.cudnn.flags(enabled=False):
         MAML(Last().cuda(), 0.1, inner_steps=1)([Task(batch, batch)])
+
+
+def test_an_agent_on_a_gpu_plays_as_on_a_processor():
+    from quickstudy import RL2, Bandits, Trials
+    from quickstudy.models.policy import RecurrentPolicy
+
+    trials, learner = Trials.draw(Bandits(3), 64, episodes=5), RL2(RecurrentPolicy(Bandits(3), 8))
+    here, score = learner.play(trials), trials.score(learner.adapt(trials.support))
+    loss = learner(here).item()
+    learner.cuda()
+    there = learner.play(trials)
+    assert_close(there.log_probs, here.log_probs, atol=1e-4, rtol=1e-4)
+    assert trials.score(learner.adapt(trials.support)) == score
+    found = learner(there)
+    assert found.is_cuda
+    assert found.item() == pytest.approx(loss, abs=1e-3)

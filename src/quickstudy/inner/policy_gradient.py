@@ -31,6 +31,10 @@ class Steps:
     def __len__(self) -> int:
         return self.live.shape[1]
 
+    def to(self, device: torch.device) -> Steps:
+        """The same, there."""
+        return Steps(*(getattr(self, field.name).to(device) for field in fields(self)))
+
     def take(self, trials: torch.Tensor | Sequence[int]) -> Steps:
         """Some of the trials."""
         return Steps(*(getattr(self, field.name)[:, trials] for field in fields(self)))

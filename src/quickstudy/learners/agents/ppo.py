@@ -11,6 +11,7 @@ import torch
 from quickstudy.errors import QuickstudyError
 from quickstudy.inner.policy_gradient import Steps, advantages, normalised, ppo_loss
 from quickstudy.learners.agents.acting import Agent
+from quickstudy.models.device import device_of
 from quickstudy.models.policy import Policy
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.trials import Trials
@@ -65,7 +66,7 @@ class PPO(Agent):
 
     def forward(self, tasks: Any) -> torch.Tensor:
         """PPO's loss over trials that were played; trials that were not are played first."""
-        played = self.play(tasks) if isinstance(tasks, Trials) else tasks
+        played = (self.play(tasks) if isinstance(tasks, Trials) else tasks).to(device_of(self.model))
         outputs, values, _ = self.model(played.read, self.model.begin(len(played)))
         action, live = self.model.action, played.live
         surrogate = ppo_loss(action.log_prob(outputs, played.actions), played.log_probs, played.advantages, self.clip)
@@ -118,13 +119,16 @@ class PPO(Agent):
         if live.all():
             return _Memory(*now)
         mixed = (torch.where(_like(live, new), new, old) for new, old in zip(now[1], memory.told, strict=True))
-        return _Memory(torch.where(live[:, None], state, memory.state), tuple(mixed))  # type: ignore[arg-type]
+        return _Memory(torch.where(live[:, None].to(state.device), state, memory.state), tuple(mixed))  # type: ignore[arg-type]
 
     def _thought(self, memory: _Memory, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """What is read, and what the policy makes of it: outputs, values, and its state after it."""
+        """What is read, and what the policy makes of it: outputs, values, and its state after it.
+
+        Trials are on the processor, wherever the policy is: environments are, and so is their chance.
+        """
         read = self.model.read(seen, *memory.told)
-        outputs, values, state = self.model(read[None], memory.state)
-        return read, outputs[0], values[0], state
+        outputs, values, state = self.model(read[None].to(memory.state.device), memory.state)
+        return read, outputs[0].cpu(), values[0].cpu(), state
 
 
 @dataclass(frozen=True)
