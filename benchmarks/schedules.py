@@ -64,7 +64,7 @@ def played(trials: Trials, learner: Any) -> tuple[torch.Tensor, torch.Tensor, to
         state, seen, reward, done = its.step(trials.tasks, state, agent.act(seen), generator)
         agent.told(reward, done)
         rates.append(state.rates)
-    return state.judged.validation.exp(), its.judged(trials.tasks, state), torch.stack(rates)
+    return state.judged.validation.exp(), its.accuracy(trials.tasks, state), torch.stack(rates)
 
 
 def main(runs: list[str]) -> None:

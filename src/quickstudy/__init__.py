@@ -43,6 +43,7 @@ _PUBLIC = {
     "Default": "learners.default",
     "PPO": "learners.agents.ppo",
     "RL2": "learners.agents.rl2",
+    "Strategy": "learners.agents.strategy",
     "Centroid": "learners.baselines.centroid",
     "LogisticProbe": "learners.baselines.logistic_probe",
     "NearestNeighbours": "learners.baselines.nearest_neighbours",
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from quickstudy.learners.adapter_generator import AdapterGenerator as AdapterGenerator
     from quickstudy.learners.agents.ppo import PPO as PPO
     from quickstudy.learners.agents.rl2 import RL2 as RL2
+    from quickstudy.learners.agents.strategy import Strategy as Strategy
     from quickstudy.learners.anil import ANIL as ANIL
     from quickstudy.learners.base import Learner as Learner
     from quickstudy.learners.baselines.centroid import Centroid as Centroid

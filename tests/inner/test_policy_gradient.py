@@ -102,7 +102,8 @@ def test_discrete_actions_are_categorical():
 
 
 def test_real_actions_are_normal_and_never_quite_certain():
-    outputs = torch.tensor([[0.5, -1.0, math.log(0.5), -9.0]])  # the second deviation is held at 0.2
+    share = (math.log(0.5) - math.log(0.2)) / (math.log(2.7) - math.log(0.2))
+    outputs = torch.tensor([[0.5, -1.0, math.log(share / (1 - share)), -50.0]])  # the second deviation is held at 0.2
     box, theirs = Box(2), torch.distributions.Normal(torch.tensor([0.5, -1.0]), torch.tensor([0.5, 0.2]))
     actions = torch.tensor([[0.1, -0.9]])
     assert_close(box.log_prob(outputs, actions), theirs.log_prob(actions).sum(-1))

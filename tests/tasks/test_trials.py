@@ -74,6 +74,8 @@ def test_slices_are_trials_and_a_place_is_a_task():
     assert len(trials[2:7]) == 5
     assert_close(trials[2:7].tasks["arms"], trials.tasks["arms"][2:7])
     assert_close(trials[1::3].tasks["arms"], trials.tasks["arms"][1::3])
+    assert len({part.seed for part in (trials, trials[1::2], trials[0::2], trials[2:7])}) == 4  # no two play the same chance
+    assert trials[:3].seed == trials.seed
     task = trials[-1]
     assert isinstance(task, Task)
     assert_close(task.support.inputs.tasks["arms"], trials.tasks["arms"][-1:])

@@ -119,9 +119,10 @@ def _scores(
     """Scores by metric, one a task, and the seconds that learning one task takes."""
     if isinstance(tasks, Trials):
         begun = time.perf_counter()
-        adapted = learner.adapt(tasks.support)
-        seconds = time.perf_counter() - begun
-        return tasks.score(adapted), seconds / len(tasks)  # type: ignore[arg-type]
+        scores = tasks.score(learner.adapt(tasks.support))  # type: ignore[arg-type]
+        if progress:
+            progress(f"{learner.title}: trials", len(tasks), len(tasks))
+        return scores, (time.perf_counter() - begun) / len(tasks)  # acting is learning
     scores: dict[str, list[float]] = {}
     seconds = 0.0
     device = device_of(learner)

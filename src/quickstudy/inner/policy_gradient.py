@@ -62,7 +62,8 @@ def advantages(rewards: torch.Tensor, values: torch.Tensor, gamma: float, lam: f
 def normalised(values: torch.Tensor, live: torch.Tensor) -> torch.Tensor:
     """Mean 0 and deviation 1 over the steps that count."""
     counted = values[live]
-    return (values - counted.mean()) / (counted.std() + 1e-8)
+    spread = counted.std() if len(counted) > 1 else counted.new_zeros(())
+    return (values - counted.mean()) / (spread + 1e-8)
 
 
 def ppo_loss(log_probs: torch.Tensor, old: torch.Tensor, advantages: torch.Tensor, clip: float) -> torch.Tensor:

@@ -15,7 +15,12 @@ class Policy(nn.Module):
         environment: whose observations it reads and whose actions it gives; nothing else of it is kept.
         width: units of each of the two hidden layers, or of the memory.
         seed: of the weights.
+
+    Attributes:
+        remembers: whether it knows more of a trial than it reads now.
     """
+
+    remembers = False
 
     def __init__(self, environment: Environment, width: int = 64, *, seed: int = 0):
         super().__init__()
@@ -53,6 +58,8 @@ class Policy(nn.Module):
 
 class RecurrentPolicy(Policy):
     """A GRU: what it remembers of a trial is what it has learned (Duan et al. 2016, section 2.2)."""
+
+    remembers = True
 
     def made(self, inputs: int) -> nn.Module:
         """As of `Policy`."""

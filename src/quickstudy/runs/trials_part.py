@@ -95,6 +95,8 @@ class TrialsPart(Part):
     def _one(self) -> TrialsPart:
         if sum(each is not None for each in (self.bandits, self.mdps, self.training, self.gymnasium)) != 1:
             raise ValueError("needs exactly one of bandits, mdps, training and gymnasium")
+        if self.gymnasium and ":" in self.gymnasium:
+            raise ValueError(f"has gymnasium: {self.gymnasium}, which would import a module; name a registered environment alone")
         return self
 
     def environment(self, name: str) -> Any:

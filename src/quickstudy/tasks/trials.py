@@ -62,7 +62,9 @@ class Trials(Sequence[Task]):
     def __getitem__(self, at: int | slice) -> Task | Trials:
         """A trial as a task, or some of them as trials."""
         if isinstance(at, slice):
-            return replace(self, tasks={name: values[at] for name, values in self.tasks.items()})
+            first, _, step = at.indices(len(self))  # no two parts meet the same chance
+            seed = self.seed if (first, step) == (0, 1) else seed_of(self.seed, 4, first, step)
+            return replace(self, tasks={name: values[at] for name, values in self.tasks.items()}, seed=seed)
         row = range(len(self))[at]
         one = replace(self[row : row + 1], seed=seed_of(self.seed, 3, row))
         return Task(one.support, one.query, seed=one.support.seed)

@@ -127,7 +127,7 @@ def test_rewards_add_up_to_the_logarithm_of_the_first_loss_over_the_last():
     assert_close(seen[1:, :, 3], -rewards)
     assert_close(seen[:, :, 7], torch.zeros(5, 6))
     assert (seen[0, :, [2, 3, 5]] == 0).all()
-    assert environment.judged(tasks, states[-1]).mean() > environment.judged(tasks, states[0]).mean() + 0.2
+    assert environment.accuracy(tasks, states[-1]).mean() > environment.accuracy(tasks, states[0]).mean() + 0.2
 
 
 def test_rates_are_multiplied_and_seen():
@@ -152,7 +152,7 @@ def test_a_training_that_diverges_stays_so_and_shows_finite_numbers():
     assert seen.abs().max() <= 10
     assert_close(rewards[0, 1], states[0].judged.validation[1] - math.log(100))
     assert (rewards[1:, 1] == 0).all()
-    assert environment.judged(tasks, states[-1]).isfinite().all()
+    assert environment.accuracy(tasks, states[-1]).isfinite().all()
     calm = environment.draw(3, seeded())
     others = [0, 2]
     assert_close(rewards[:, others], played(environment, calm, [torch.full((3,), KEEP)] * 6)[2][:, others])
@@ -220,7 +220,7 @@ def test_a_schedule_trains_as_actions_do():
     losses, accuracy = train_by(environment, tasks, schedule, seeded(7))
     assert asked == [(0.0, 0), (0.25, 1), (0.5, 2), (0.75, 3)]
     assert_close(losses.log(), torch.stack([state.judged.validation for state in states[1:]]))
-    assert_close(accuracy, environment.judged(tasks, states[-1]))
+    assert_close(accuracy, environment.accuracy(tasks, states[-1]))
     assert_close(train_by(environment, tasks, lambda progress, decision: tasks["rate"], seeded(7))[0], losses)
 
 

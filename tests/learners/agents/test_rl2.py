@@ -8,9 +8,10 @@ from torch.testing import assert_close
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.inner.policy_gradient import advantages
+from quickstudy.learners.agents.ppo import PPO
 from quickstudy.learners.agents.rl2 import RL2
 from quickstudy.models.networks import mlp
-from quickstudy.models.policy import RecurrentPolicy
+from quickstudy.models.policy import Policy, RecurrentPolicy
 from quickstudy.tasks.environments import Bandits, Discrete
 from quickstudy.tasks.trials import Trials, TrialStream
 
@@ -94,6 +95,16 @@ def test_the_first_gradient_is_the_policy_gradient():
     outputs, _, _ = learner.model(played.read, learner.model.begin(32))
     surrogate = -(learner.model.action.log_prob(outputs, played.actions) * played.advantages).mean()
     assert_close(found, torch.autograd.grad(surrogate, list(learner.model.actor.parameters())))
+
+
+def test_a_policy_without_memory_is_credited_within_episodes():
+    learner, trials = PPO(Policy(Uneven(), 8), lam=0.5, gamma=1.0), Trials.draw(Uneven(), 3, episodes=2)
+    with torch.no_grad():
+        learner.model.critic.bias.fill_(100.0)  # expects much of every step, whatever comes
+    played = learner.play(trials)
+    last = played.live & torch.tensor([[1, 0, 0], [1, 1, 0], [0, 0, 1], [0, 1, 0], [0, 0, 0], [0, 0, 1]]).bool()
+    rewards = played.returns[last]
+    assert (rewards < 20).all()  # nothing is expected after the end of an episode
 
 
 def test_minibatches_are_all_trials_once_an_epoch():

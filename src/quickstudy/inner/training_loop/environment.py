@@ -163,7 +163,7 @@ class TrainingEnvironment:
             state, trained=trained, judged=judged, rates=rates, decisions=made, gradient_norm=gradients, update_norm=updates
         )
 
-    def judged(self, tasks: Tensors, state: TrainingState) -> torch.Tensor:
+    def accuracy(self, tasks: Tensors, state: TrainingState) -> torch.Tensor:
         """Accuracy on the validation rows, `(trials,)`; of a training that has diverged, whatever its weights give."""
         found = logits(state.trained.phi, state.held_out).argmax(2)
         return (found == tasks["validation_labels"]).float().mean(1)

@@ -85,4 +85,4 @@ def _train(
         rates = torch.as_tensor(schedule(decision / environment.horizon, decision, found)).expand(trials)
         state = environment.train(tasks, state, rates, chosen, part, generator)
         found.append(state.judged.validation)
-    return torch.stack(found[1:]).exp(), environment.judged(tasks, state)
+    return torch.stack(found[1:]).exp(), environment.accuracy(tasks, state)

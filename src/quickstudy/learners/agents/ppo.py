@@ -18,7 +18,9 @@ from quickstudy.tasks.trials import Trials
 
 
 class PPO(Agent):
-    """A policy that is trained to do well over whole trials: each is one long episode to it, so rewards count across episodes.
+    """A policy that is trained to do well over whole trials.
+
+    To one with a memory a trial is one long episode: what an early one teaches pays later, so rewards count across episodes.
 
     Args:
         model: the policy.
@@ -78,7 +80,7 @@ class PPO(Agent):
     def play(self, trials: Trials) -> Steps:
         """What happens in these trials: actions are drawn, and episodes for learning alone are played and pay nothing."""
         model, generator = self.model, torch.Generator().manual_seed(trials.support.seed)
-        memory, happened, lives = self.begin(trials.support), [], []
+        memory, happened, lives, ends = self.begin(trials.support), [], [], []
 
         def act(seen: torch.Tensor) -> torch.Tensor:
             nonlocal memory
@@ -93,12 +95,14 @@ class PPO(Agent):
                 memory = self.told(memory, reward, ended, live)
                 happened[-1].append(pays * reward)
                 lives.append(live)
+                ends.append(ended)
         live = torch.stack(lives)
         # A trial whose episode is over waits for the others'. It does not live through that: the steps that count come first.
         order = (~live).byte().argsort(dim=0, stable=True)
-        live, *found = (_ordered(torch.stack(each), order) for each in (lives, *zip(*happened, strict=True)))
-        read, actions, log_probs, values, rewards = found
-        ahead = advantages(rewards * live, values * live, self.gamma, self.lam)
+        found = (_ordered(torch.stack(each), order) for each in (lives, ends, *zip(*happened, strict=True)))
+        live, ended, read, actions, log_probs, values, rewards = found
+        # Without a memory nothing is taken from one episode to the next, and none is expected there either.
+        ahead = advantages(rewards * live, values * live, self.gamma, self.lam, None if model.remembers else ended)
         return Steps(read, actions, log_probs, normalised(ahead, live), ahead + values, live)
 
     def begin(self, support: Batch) -> _Memory:

@@ -56,7 +56,7 @@ class Discrete:
 
 @dataclass(frozen=True)
 class Box:
-    """Real numbers `(..., dim)`, cut to [low, high]; a policy gives means and logarithms of deviations, `(..., 2 dim)`."""
+    """Real numbers `(..., dim)`, cut to [low, high]; a policy gives means, and what makes deviations, `(..., 2 dim)`."""
 
     dim: int
     low: float = -math.inf
@@ -98,13 +98,10 @@ class Box:
         """Of the distributions, in nats."""
         return (self._normal(outputs)[1].log() + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
 
-    def cut(self, actions: torch.Tensor) -> torch.Tensor:
-        """What the environment takes."""
-        return actions.clamp(self.low, self.high)
-
     def _normal(self, outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        mean, log_std = outputs.chunk(2, dim=-1)
-        return mean, log_std.exp().clamp(*STD)
+        mean, spread = outputs.chunk(2, dim=-1)
+        low, high = map(math.log, STD)
+        return mean, (low + (high - low) * spread.sigmoid()).exp()
 
 
 Space = Discrete | Box

@@ -1,6 +1,7 @@
 """Recipes over trials: agents that are trained, resumed and judged like everything else."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -60,11 +61,18 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(recipe, tmp_path):
 
 def test_training_validation_and_test_are_drawn_apart(recipe):
     read = recipe()
-    hashes = {train_episodes(read)[at].hash for at in range(3)} | {
-        validation_episodes(read).hash,
-        trials_of(read, 64, seed=0).hash,
-    }
-    assert len(hashes) == 5
+    drawn = [*(train_episodes(read)[at] for at in range(3)), validation_episodes(read), trials_of(read, 64, seed=0)]
+    arms = [tuple(row) for trials in drawn for row in trials.tasks["arms"].tolist()]
+    assert len(set(arms)) == len(arms)
+
+
+def test_the_recipes_that_ship_can_be_built():
+    from quickstudy.runs.shipped import find_recipe
+
+    read = Recipe.read(find_recipe(Path("bandit-10pulls-5arms")))
+    assert build_learner(read).title == "RL2"
+    assert len(train_episodes(read)[0]) == 1024
+    assert Recipe.read(find_recipe(Path("learned-rate"))).learner.name == "strategy"
 
 
 @pytest.mark.parametrize(
@@ -92,6 +100,7 @@ def test_a_gymnasium_environment_trains(recipe, tmp_path):
         ("data={trials: {bandits: {arms: 1}}}", "data.trials.bandits.arms"),
         ("data={trials: {episodes: 3}}", "exactly one of bandits, mdps, training and gymnasium"),
         ("data={trials: {gymnasium: Nothing-v0}}", "Nothing"),
+        ("data={trials: {gymnasium: 'os:Nothing-v0'}}", "would import a module; name a registered environment alone"),
         ("data.trials.episodes=0", "data.trials.episodes"),
         ("episodes.shots=3", "episodes.shots: trials have episodes, in data.trials; leave it out"),
         ("data={source: sinusoids}", "a gru is for agents, and there are no trials; give data.trials"),
