@@ -129,6 +129,9 @@ def test_what_cannot_be_played_is_refused(settings, message):
         Trials.draw(Bandits(2), 0)
 
 
-def test_an_agent_says_that_it_predicts_nothing():
+def test_an_agent_says_that_it_predicts_and_keeps_nothing(tmp_path):
     with pytest.raises(QuickstudyError, match=r"ask act\(observation\)"):
         Acting(Recorder(), ()).predict([])
+    with pytest.raises(QuickstudyError, match="ends with them; the run keeps how it learns"):
+        Acting(Recorder(), ()).save_pretrained(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
