@@ -72,7 +72,20 @@ def test_the_recipes_that_ship_can_be_built():
     read = Recipe.read(find_recipe(Path("bandit-10pulls-5arms")))
     assert build_learner(read).title == "RL2"
     assert len(train_episodes(read)[0]) == 1024
-    assert Recipe.read(find_recipe(Path("learned-rate"))).learner.name == "strategy"
+
+
+def test_a_run_is_opened_without_its_data(monkeypatch):
+    from quickstudy.runs.shipped import find_recipe
+    from quickstudy.runs.trials_part import TrainingPart
+
+    def at_hand(self, name):
+        raise AssertionError("the sentences were read")
+
+    monkeypatch.setattr(TrainingPart, "environment", at_hand)
+    read = Recipe.read(find_recipe(Path("learned-rate")))
+    learner = build_learner(read)
+    assert learner.title == "Strategy"
+    assert (learner.model.observation, learner.model.action.count) == (8, 5)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from quickstudy.tasks.environments.environment import Environment
+from quickstudy.tasks.environments.environment import Environment, Interface
 
 
 class Policy(nn.Module):
@@ -22,7 +22,7 @@ class Policy(nn.Module):
 
     remembers = False
 
-    def __init__(self, environment: Environment, width: int = 64, *, seed: int = 0):
+    def __init__(self, environment: Environment | Interface, width: int = 64, *, seed: int = 0):
         super().__init__()
         self.observation, self.action, self.width = environment.observation, environment.action, width
         with torch.random.fork_rng(devices=[]):

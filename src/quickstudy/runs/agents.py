@@ -8,6 +8,9 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.learners.agents.acting import Agent
 from quickstudy.tasks.trials import Trials
 
+TUNED = 0.2
+"""The c of UCB1 that was best in trials of 100 pulls of 5 arms; with 10 pulls it makes no difference up to 0.3."""
+
 
 def agents_for(trials: Trials) -> list[Agent]:
     """Those that know the family of tasks as well, and learn nothing from one task to the next.
@@ -32,7 +35,3 @@ def agents_for(trials: Trials) -> list[Agent]:
     if isinstance(environment, MDPs):
         found += [PSRLAgent(environment), CertaintyEquivalentAgent(environment)]
     return found
-
-
-TUNED = 0.2
-"""The c of UCB1 that was best in trials of 100 pulls of 5 arms; with 10 pulls it makes no difference up to 0.3."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from quickstudy.models.networks import mlp
 from quickstudy.models.policy import Policy, RecurrentPolicy
 from quickstudy.runs.image_network import build_network, check_network, check_ways, pictures_of
 from quickstudy.runs.recipe import DataPart, EpisodesPart, Recipe, ValidationPart
+from quickstudy.runs.trials_part import TrialsPart
 from quickstudy.tasks import named
 from quickstudy.tasks.environments import Environment
 from quickstudy.tasks.episodes import Episodes
@@ -43,7 +44,7 @@ def build_model(recipe: Recipe, *, adapters: bool = True) -> nn.Module:
         if (width := getattr(part, key)) is not None:
             if recipe.data.trials is None:
                 raise recipe.problem(f"a {key} is for agents, and there are no trials; give data.trials", ("model", key))
-            return made(_environment(recipe, "train"), width, seed=recipe.seed)
+            return made(_named(recipe, TrialsPart.interface), width, seed=recipe.seed)
     if part.network is not None:
         return build_network(recipe)
     try:
@@ -120,10 +121,15 @@ def trials_of(recipe: Recipe, count: int, *, part: PartName = "test", seed: int)
 
 
 def _environment(recipe: Recipe, name: PartName) -> Environment:
+    return _named(recipe, lambda part: part.environment(name))
+
+
+def _named(recipe: Recipe, ask: Callable[[TrialsPart], Any]) -> Any:
+    """What the recipe's trials say; where they cannot, with their place in the file."""
     part = recipe.data.trials
     assert part is not None
     try:
-        return part.environment(name)
+        return ask(part)
     except QuickstudyError as error:
         raise recipe.problem(str(error), ("data", "trials")) from error
 

@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 
 from quickstudy.runs.kinds import Count, Natural
 from quickstudy.runs.part import Part
+from quickstudy.tasks.environments.environment import Interface
+from quickstudy.tasks.environments.spaces import Discrete
 
 ROWS = 100
 """Sentences of each class, at most, that classifiers train on."""
@@ -50,6 +52,13 @@ class TrainingPart(Part):
     """Updates for each decision."""
     horizon: Count = 12
     """Decisions."""
+
+    def interface(self) -> Interface:
+        """As of `TrialsPart`."""
+        from quickstudy.inner.training_loop import TrainingEnvironment
+        from quickstudy.inner.training_loop.controls import Controls
+
+        return Interface(TrainingEnvironment.observation, Discrete(Controls(self.control).count))
 
     def environment(self, name: str) -> Any:
         """That of this part of the data."""
@@ -98,6 +107,13 @@ class TrialsPart(Part):
         if self.gymnasium and ":" in self.gymnasium:
             raise ValueError(f"has gymnasium: {self.gymnasium}, which would import a module; name a registered environment alone")
         return self
+
+    def interface(self) -> Interface:
+        """What a policy has to know of it; a run is opened without its data."""
+        if self.training is not None:
+            return self.training.interface()
+        its = self.environment("train")
+        return Interface(its.observation, its.action)
 
     def environment(self, name: str) -> Any:
         """The environment of training ("train"), validation or test; one that makes up its tasks is the same for all.

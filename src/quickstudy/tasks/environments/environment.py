@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -10,6 +11,19 @@ from quickstudy.tasks.environments.spaces import Space
 
 Tensors = dict[str, torch.Tensor]
 """What distinguishes tasks from each other, `(trials, ...)` each."""
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a policy has to know of an environment, with none of its tasks at hand.
+
+    Args:
+        observation: numbers in an observation.
+        action: what an agent may do.
+    """
+
+    observation: int
+    action: Space
 
 
 class Environment(Protocol):
