@@ -3,10 +3,10 @@
 python benchmarks/language.py OUT SEED METHOD...     (goes on where it stopped; OUT collects one line a task and cell)
 python benchmarks/language.py OUT                    (the table of all that OUT holds)
 
-A method is one of METHODS, or the folder of a run, such as that of recipes/language/joint.yaml. All: LoRA of rank 8 on the four
-top layers. All of METHODS: the same 100 training tasks (4 + 4 blocks of 128 tokens from topics of seven domains whose licence
-lets a start be shipped), seen twice, Adam outside. Each cell (method, k) takes the rate that was best on 12 tasks of three other
-domains, from the same grid for all. The test: 50 disjoint topics each of PubMedQA and MedQuAD.
+A method is one of METHODS, or the folder of a run, such as that of recipes/language/joint.yaml. LoRA of rank 8 on the four top
+layers, but for the ADAPTERS. All that learn a start: the same 100 training tasks (4 + 4 blocks of 128 tokens from topics of seven
+domains whose licence lets a start be shipped), seen twice, Adam outside. Each cell (method, k) takes the rate that was best on 12
+tasks of three other domains, from the same grid for all. The test: 50 disjoint topics each of PubMedQA and MedQuAD.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from safetensors.torch import load_file, save_file
 from quickstudy import MAML, Episodes, FineTune, JointTraining, Rates, Reptile, Task, models
 from quickstudy.evaluation.statistics import mean_interval, paired_bootstrap
 from quickstudy.evaluation.steps import scores_after
+from quickstudy.learners.baselines.in_context import InContext
 from quickstudy.learners.gradient import GradientLearner
+from quickstudy.models.device import chosen as on
+from quickstudy.models.device import device_of
 from quickstudy.runs.train import open_run
 from quickstudy.tasks.documents import documents
 from quickstudy.tasks.named import data_folder
@@ -37,8 +40,12 @@ TRAIN = [
     "reviews_movie", "software_manual", "source_code_python",
 ]  # fmt: skip
 VALID, TEST = ["science_abstracts_inspec", "news_bbc", "recipes"], ["medical_pubmedqa", "medical_medquad"]
-BLOCKS, STEPS, RATES = 4, [0, 1, 2], [1e-3, 2e-3, 4e-3, 8e-3]
+BLOCKS, STEPS, RATES = 4, [0, 1, 2, 4], [1e-3, 2e-3, 4e-3, 8e-3]
+FAR, FULL_RATES = [0, 1, 2, 4, 8, 16, 32], [2e-5, 5e-5, 1e-4, 2e-4]
+"""How far fine-tuning is followed, for what it can reach at all; the rates of fine-tuning all weights."""
 TASKS, PASSES, A_STEP = 100, 2, 2
+ADAPTERS: dict[str, Any] = {"fresh_all": 8, "full": None, "in_context": None}
+"""Where they are not of rank 8 on the four top layers: on all of them, or none."""
 MEMORY = 2**30
 """Bytes of what the frozen layers give, kept over all methods of a process."""
 
@@ -49,6 +56,8 @@ def maml(net: torch.nn.Module, **settings: Any) -> GradientLearner:
 
 METHODS: dict[str, Callable[[torch.nn.Module], GradientLearner]] = {
     "fresh": lambda net: FineTune(net, steps=1),
+    "fresh_all": lambda net: FineTune(net, steps=1),
+    "full": lambda net: FineTune(net, steps=1, space="."),
     "joint": lambda net: JointTraining(net, outer_lr=1e-3),
     "reptile": lambda net: Reptile(net, 1e-3, 0.5, inner_steps=2, rule="adam"),
     "first_order": lambda net: maml(net, inner_steps=1, gradient="first_order"),
@@ -75,14 +84,9 @@ def test_tasks(tokenizer: Any) -> list[Task]:
 def trained(method: str, net: Any, tasks: list[Task], seed: int, out: Path) -> GradientLearner:
     """The learner after training, from the folder where it has been before."""
     if Path(method).is_dir():
-        theirs = dict(open_run(method)[1].named_parameters())
-        with torch.no_grad():
-            for name, p in net.named_parameters():
-                if p.requires_grad:
-                    p.copy_(theirs[f"model.{name}"])
         return FineTune(net, steps=1)
     learner, file = METHODS[method](net), out / f"{method}-{seed}.safetensors"
-    if method == "fresh":
+    if method in ("fresh", "fresh_all", "full"):
         return learner
     learned = {name: p for name, p in learner.named_parameters() if p.requires_grad}
     if file.is_file():
@@ -114,28 +118,44 @@ def trained(method: str, net: Any, tasks: list[Task], seed: int, out: Path) -> G
 def adapting(learner: GradientLearner, method: str, rate: float, net: Any) -> GradientLearner:
     """Adam from the learned start, at this rate; learned rates are taken times it."""
     if method != "rates":
-        return MAML(net, rate, rule="adam", gradient="first_order")
+        return MAML(net, rate, rule="adam", gradient="first_order", space="." if method == "full" else "trainable")
     return learner
 
 
 def judge(method: str, seed: int, net: Any, learner: GradientLearner, tasks: dict[str, list[Task]], out: Path) -> None:
     log = out / "scores.jsonl"
     known = {(r["method"], r["seed"], r["part"], r["rate"], r["task"]) for r in rows(out)}
+    steps = steps_of(method)
 
     def score(part: str, rate: float) -> None:
         its = adapting(learner, method, rate, net)
         for number, task in enumerate(tasks[part]):
             if (method, seed, part, rate, number) not in known:
-                scores = scores_after(its, task, STEPS)
+                scores = scores_after(its, task, steps)
                 row = {"method": method, "seed": seed, "part": part, "rate": rate, "task": number, "nats": scores}
                 with log.open("a") as file:
                     file.write(json.dumps(row) + "\n")
 
-    grid = [1.0] if method == "rates" else RATES
-    for rate in grid:
+    for rate in {"rates": [1.0], "full": FULL_RATES}.get(method, RATES):
         score("valid", rate)
-    for rate in sorted({chosen(rows(out), method, seed, k) for k in STEPS[1:]}):
+    for rate in sorted({chosen(rows(out), method, seed, k) for k in steps[1:]}):
         score("test", rate)
+
+
+def steps_of(method: str) -> list[int]:
+    return FAR if method in ("fresh", "joint") else STEPS[:3] if method == "rates" else STEPS
+
+
+def in_context(net: Any, tasks: list[Task], out: Path) -> None:
+    """The support before each query block, and no step: k = 0."""
+    learner, known = InContext(net), {(r["method"], r["task"]) for r in rows(out)}
+    for number, task in enumerate(tasks):
+        if ("in_context", number) not in known:
+            task = task.to(device_of(net))
+            nats = next(iter(task.score(learner.adapt(task.support)).values()))
+            row = {"method": "in_context", "seed": 0, "part": "test", "rate": 0.0, "task": number, "nats": {"0": nats}}
+            with (out / "scores.jsonl").open("a") as file:
+                file.write(json.dumps(row) + "\n")
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -145,6 +165,8 @@ def rows(out: Path) -> list[dict[str, Any]]:
 
 def chosen(found: list[dict[str, Any]], method: str, seed: int, k: int) -> float:
     """The rate that was best on the validation tasks after k steps."""
+    if method == "in_context":
+        return 0.0
     by_rate = defaultdict(list)
     for row in found:
         if (row["method"], row["seed"], row["part"]) == (method, seed, "valid"):
@@ -157,7 +179,7 @@ def table(out: Path) -> None:
     found = rows(out)
     cells = {}
     for method, seed in dict.fromkeys((row["method"], row["seed"]) for row in found if row["part"] == "test"):
-        for k in STEPS:
+        for k in [0] if method == "in_context" else steps_of(method):
             rate = chosen(found, method, seed, max(k, 1))
             of_cell = [r for r in found if (r["method"], r["seed"], r["part"], r["rate"]) == (method, seed, "test", rate)]
             cells[method, seed, k] = {row["task"]: row["nats"][str(k)] for row in of_cell}
@@ -180,18 +202,17 @@ def table(out: Path) -> None:
 
 def main(out: Path, seed: int, methods: list[str]) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    net = models.load("smollm2", lora={"r": 8, "layers": 4}, seed=seed)
-    net._frozen.kept.room = MEMORY
-    start = {name: p.detach().clone() for name, p in net.named_parameters() if p.requires_grad}
-    own = dict(net.named_parameters())
-    drawn = Episodes(text(TRAIN, net.tokenizer, 16), shots=BLOCKS, queries=BLOCKS, tasks=TASKS)[0]
-    valid = Episodes(text(VALID, net.tokenizer, 16), shots=BLOCKS, queries=BLOCKS, tasks=12)[0]
-    tasks = {"valid": valid, "test": test_tasks(net.tokenizer)}
     for method in methods:
-        with torch.no_grad():
-            for name, value in start.items():
-                own[name].copy_(value)
-        judge(Path(method).name, seed, net, trained(method, net, drawn, seed, out), tasks, out)
+        known = ADAPTERS.get(method, {"r": 8, "layers": 4})
+        net = open_run(method)[1].model if Path(method).is_dir() else models.load("smollm2", lora=known, seed=seed)
+        net.to(on())._frozen.kept.room = MEMORY
+        drawn = Episodes(text(TRAIN, net.tokenizer, 16), shots=BLOCKS, queries=BLOCKS, tasks=TASKS)[0]
+        valid = Episodes(text(VALID, net.tokenizer, 16), shots=BLOCKS, queries=BLOCKS, tasks=12)[0]
+        tasks = {"valid": valid, "test": test_tasks(net.tokenizer)}
+        if method == "in_context":
+            in_context(net, tasks["test"], out)
+        else:
+            judge(Path(method).name, seed, net, trained(method, net, drawn, seed, out), tasks, out)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
-"""Regimes in which learning to learn could pay for a language model, each against joint training for the same processor time.
+"""Regimes in which learning to learn could pay for a language model, each against joint training of the same operations.
 
-python benchmarks/language_regimes.py OUT JOINT REGIME...    (goes on where it stopped; JOINT: joint-0.safetensors of language.py)
-python benchmarks/language_regimes.py OUT                    (the table of all that OUT holds)
+python benchmarks/language_regimes.py OUT JOINT SEED REGIME...    (goes on where it stopped; JOINT: folder of language.py)
+python benchmarks/language_regimes.py OUT                         (the table of all that OUT holds)
 
-A screen with one seed: what does best here is worth three seeds and a hundred tasks. SmolLM2-135M; LoRA of rank 8 on the four
-top layers where the regime does not say otherwise, from the joint start, or fresh. Both arms get the same tasks of 4 + 4 blocks
-of 128 tokens, Adam outside, and SECONDS of one core. Each cell (arm, k) takes the rate that was best on 4 tasks of another
-domain. The test: 12 topics each of PubMedQA and MedQuAD, or what the regime says.
+SmolLM2-135M; LoRA of rank 8 on the four top layers where the regime does not say otherwise, from language.py's joint start of
+this seed, or fresh. Both arms draw from the same tasks of 4 + 4 blocks of 128 tokens, Adam outside, and train until they have
+spent OPERATIONS, as torch counts those of a step. Each cell (arm, k) takes the rate that was best on 12 tasks of another domain.
+The test: 50 topics each of PubMedQA and MedQuAD, or what the regime says.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -27,16 +26,18 @@ import torch
 from language import BLOCKS, MEMORY, TEST, TRAIN, test_tasks
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch.utils.flop_counter import FlopCounterMode
 
 from quickstudy import MAML, AdapterGenerator, Episodes, JointTraining, Rates, Task, TokenWeights, models
 from quickstudy.evaluation.statistics import mean_interval, paired_bootstrap
 from quickstudy.evaluation.steps import scores_after
 from quickstudy.learners.gradient import GradientLearner
+from quickstudy.models.device import chosen
 from quickstudy.tasks.documents import documents
 from quickstudy.tasks.named import data_folder
 from quickstudy.tasks.text_domains import TextDomains
 
-SECONDS, A_STEP, PICKED_ON, JUDGED_ON = 240, 2, 4, 24
+OPERATIONS, A_STEP, PICKED_ON, JUDGED_ON = 1.5e14, 2, 12, 100
 NEW = ("science_abstracts_inspec", "recipes", "news_ag")
 """Domains that the joint start has not seen. Rates are picked on news_bbc."""
 AUTHORS = ("Moby-Dick", "Pride-and-Prejudice", "Adventures-of-Huckleberry-Finn")
@@ -109,10 +110,10 @@ REGIMES = {
 
 
 @cache
-def model(lora: tuple[int, int]) -> tuple[Any, dict[str, torch.Tensor]]:
+def model(lora: tuple[int, int], seed: int = 0) -> tuple[Any, dict[str, torch.Tensor]]:
     """One for all arms, with what its frozen layers made of the texts, and its fresh adapters."""
     rank, layers = lora
-    net = models.load("smollm2", lora={"r": rank, "layers": layers}, seed=0)
+    net = models.load("smollm2", lora={"r": rank, "layers": layers}, seed=seed).to(chosen())
     net._frozen.kept.room = MEMORY
     return net, {f"model.{name}": p.detach().clone() for name, p in net.named_parameters() if p.requires_grad}
 
@@ -134,44 +135,51 @@ def source(names: tuple[str, ...], by: Any, size: int) -> TextDomains:
 @cache
 def judged_on(test: tuple[str, ...], by: str) -> list[Task]:
     if by == "topic":
-        every = test_tasks(model((8, 4))[0].tokenizer)  # 50 of each set
-        return [*every[: JUDGED_ON // 2], *every[50 : 50 + JUDGED_ON // 2]]
+        return test_tasks(model((8, 4))[0].tokenizer)
     of = source(test, by, 8)
     every = of.each(BLOCKS, BLOCKS, per=JUDGED_ON if len(of) == 1 else 1)
     return [every[i] for i in np.random.default_rng(0).permutation(len(every))[:JUDGED_ON]]
 
 
-def train(learner: Any, of: TextDomains, only_rates: bool, file: Path) -> None:
-    """Trains for SECONDS of processor time."""
+def train(learner: Any, of: TextDomains, only_rates: bool, seed: int, file: Path) -> None:
+    """Trains until OPERATIONS are spent."""
     learned = {name: p for name, p in learner.named_parameters() if p.requires_grad}
     optimizer = torch.optim.Adam([p for name, p in learned.items() if not (only_rates and name.startswith("model."))])
-    drawn = Episodes(of, shots=BLOCKS, queries=BLOCKS, tasks=A_STEP)
-    begun, step = time.process_time(), 0
-    while (spent := time.process_time() - begun) < SECONDS:
-        optimizer.param_groups[0]["lr"] = (2e-4 if only_rates else 1e-3) * min(1.0, (step + 1) / 5) * (1 - spent / SECONDS)
+    drawn = Episodes(of, shots=BLOCKS, queries=BLOCKS, tasks=A_STEP, seed=seed)
+    steps = round(OPERATIONS / operations(learner, drawn[0]))
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = (2e-4 if only_rates else 1e-3) * min(1.0, (step + 1) / 5) * (1 - step / steps)
         optimizer.zero_grad()
         loss = learner(drawn[step])
         loss.backward()
         optimizer.step()
-        step += 1
-        print(f"  {step * A_STEP} tasks, loss {loss.item():.3f}, {spent:.0f} s", flush=True)
-    save_file({name: p.detach().clone() for name, p in learned.items()}, file, {"tasks": str(step * A_STEP)})
+        if step % 20 == 0:
+            print(f"  step {step} of {steps}, loss {loss.item():.3f}", flush=True)
+    save_file({name: p.detach().clone() for name, p in learned.items()}, file, {"tasks": str(steps * A_STEP)})
 
 
-def run(name: str, arm: str, start: Path, out: Path) -> None:
+def operations(learner: Any, tasks: Sequence[Task]) -> int:
+    """Floating-point operations of an outer step, but for the frozen layers, through which all tasks of both arms go once."""
+    learner(tasks)
+    with FlopCounterMode(display=False) as counter:
+        learner(tasks).backward()
+    return counter.get_total_flops()
+
+
+def run(name: str, arm: str, seed: int, start: Path, out: Path) -> None:
     """Trains and judges one arm of a regime."""
     regime = arm_of(name, arm)
-    net, fresh = model(regime.lora)
-    put(load_file(start) if regime.joint_start else fresh, joint(net, 0.0))
-    file = out / f"{training_of(name, arm)}.safetensors"
+    net, fresh = model(regime.lora, seed)
+    put(load_file(start / f"joint-{seed}.safetensors") if regime.joint_start else fresh, joint(net, 0.0))
+    file = out / f"{training_of(name, arm, seed)}.safetensors"
     print(name, arm, file.name, flush=True)
     if not file.is_file():
         learner = JointTraining(net) if arm == "joint" else regime.learner(net, 2e-3)
-        train(learner, source(regime.train, regime.by, 16), regime.only_rates, file)
+        train(learner, source(regime.train, regime.by, 16), regime.only_rates, seed, file)
     learned, log = load_file(file), out / "scores.jsonl"
     with safe_open(file, "pt") as opened:
         trained_on = int(opened.metadata()["tasks"])
-    cell = cell_of(name, arm)
+    cell = cell_of(name, arm, seed)
     known = {(row["cell"], row["part"], row["rate"], row["task"]) for row in rows(out)}
     picked_on = Episodes(source(("news_bbc",), "topic", 16), shots=BLOCKS, queries=BLOCKS, tasks=PICKED_ON)[0]
 
@@ -195,17 +203,17 @@ def arm_of(name: str, arm: str) -> Regime:
     return its if arm == "meta" else replace(its, learner=joint, only_rates=False, rates=(2e-3, 4e-3))
 
 
-def training_of(name: str, arm: str) -> str:
+def training_of(name: str, arm: str, seed: int) -> str:
     """Joint training is the same for all regimes of the same data and place."""
     its = REGIMES[name]
     place = [*its.train, its.by, its.joint_start, its.lora] if arm == "joint" else [name]
-    return f"{arm}-{zlib.crc32(json.dumps(place).encode()):08x}"
+    return f"{arm}-{zlib.crc32(json.dumps(place).encode()):08x}-{seed}"
 
 
-def cell_of(name: str, arm: str) -> str:
+def cell_of(name: str, arm: str, seed: int) -> str:
     """What is judged, and on what."""
     its = REGIMES[name]
-    return " ".join([training_of(name, arm), *its.test, its.test_by, str(its.steps[-1])])
+    return " ".join([training_of(name, arm, seed), *its.test, its.test_by, str(its.steps[-1])])
 
 
 def put(values: dict[str, torch.Tensor], learner: GradientLearner) -> None:
@@ -231,27 +239,43 @@ def picked(found: list[dict[str, Any]], cell: str, k: int) -> float:
 
 
 def table(out: Path) -> None:
-    """Means by regime and k, with the paired difference from joint training."""
+    """Means by regime and k, with the paired difference from joint training: by seed, and of a task's means over the seeds."""
     found = rows(out)
     for name, regime in REGIMES.items():
         for k in regime.steps:
-            cells = {}
-            for arm in ("meta", "joint"):
-                cell = cell_of(name, arm)
-                of_arm = [row for row in found if (row["cell"], row["part"]) == (cell, "test")]
-                rate = picked(found, cell, k or regime.steps[1]) if of_arm else None
-                cells[arm] = {row["task"]: row for row in of_arm if row["rate"] == rate}
-            both = sorted(set(cells["meta"]) & set(cells["joint"]))
-            if len(both) < 2:
-                continue
-            meta, its = ([cells[arm][task]["nats"][str(k)] for task in both] for arm in ("meta", "joint"))
-            lead, interval = paired_bootstrap(meta, its)
-            assert interval is not None
-            counts = " and ".join(str(cells[arm][both[0]]["trained on"]) for arm in ("meta", "joint"))
-            print(
-                f"{name:30} k={k}: {mean_interval(meta)[0]:.3f} against {mean_interval(its)[0]:.3f}: "
-                f"{lead:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}] on {len(both)} tasks, trained on {counts}"
-            )
+            by_seed = [pairs for seed in range(10) if (pairs := paired(found, name, seed, k))]
+            for seed, pairs in enumerate(by_seed):
+                print(f"{name:30} k={k} seed {seed}: {told(pairs)}")
+            if len(by_seed) > 1:
+                tasks = set.intersection(*(set(pairs) for pairs in by_seed))
+                means = {task: tuple(np.mean([pairs[task] for pairs in by_seed], axis=0)) for task in tasks}
+                print(f"{name:30} k={k}, all {len(by_seed)}: {told(means)}")
+
+
+def paired(found: list[dict[str, Any]], name: str, seed: int, k: int) -> dict[int, tuple[float, ...]]:
+    """Task -> the regime's nats and joint training's (and how many tasks each was trained on), for those that both have."""
+    cells = {}
+    for arm in ("meta", "joint"):
+        cell = cell_of(name, arm, seed)
+        of_arm = [row for row in found if (row["cell"], row["part"]) == (cell, "test")]
+        rate = picked(found, cell, k or REGIMES[name].steps[1]) if of_arm else None
+        cells[arm] = {row["task"]: row for row in of_arm if row["rate"] == rate}
+    both = sorted(set(cells["meta"]) & set(cells["joint"]))
+    kept = [[cells[arm][task] for arm in ("meta", "joint")] for task in both]
+    return {
+        task: (*(row["nats"][str(k)] for row in its), *(row["trained on"] for row in its))
+        for task, its in zip(both, kept, strict=True)
+    }
+
+
+def told(pairs: dict[int, tuple[float, ...]]) -> str:
+    meta, its, *counts = (list(column) for column in zip(*pairs.values(), strict=True))
+    lead, interval = paired_bootstrap(meta, its)
+    assert interval is not None
+    return (
+        f"{mean_interval(meta)[0]:.4f} against {mean_interval(its)[0]:.4f}: {lead:+.4f} [{interval[0]:+.4f}, "
+        f"{interval[1]:+.4f}] on {len(pairs)} tasks, trained on {counts[0][0]:.0f} and {counts[1][0]:.0f}"
+    )
 
 
 if __name__ == "__main__":
@@ -259,8 +283,8 @@ if __name__ == "__main__":
     if len(sys.argv) > 2:
         folder = Path(sys.argv[1])
         folder.mkdir(parents=True, exist_ok=True)
-        for each in sys.argv[3:] or REGIMES:
+        for each in sys.argv[4:] or REGIMES:
             for one in ("meta", "joint"):
-                run(each, one, Path(sys.argv[2]), folder)
+                run(each, one, int(sys.argv[3]), Path(sys.argv[2]), folder)
     else:
         table(Path(sys.argv[1]))

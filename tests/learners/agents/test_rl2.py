@@ -74,9 +74,9 @@ def test_credit_passes_from_one_episode_to_the_next():
     learner, trials = moved(Bandits(2), lam=1.0, gamma=1.0), Trials.draw(Bandits(2), 64, episodes=6, seed=1)
     played = learner.play(trials)
     _, values, _ = learner.model(played.read, learner.model.begin(64))
-    paid = played.returns - torch.cat([played.returns[1:], torch.zeros(1, 64)])
+    paid = learner.unit * (played.returns - torch.cat([played.returns[1:], torch.zeros(1, 64)]))
     assert set(paid.round().unique().tolist()) == {0.0, 1.0}
-    expected = advantages(paid.round(), values.detach(), 1.0, 1.0)
+    expected = advantages(paid.round() / learner.unit, values.detach(), 1.0, 1.0)
     assert_close(played.advantages, (expected - expected.mean()) / expected.std(), atol=1e-4, rtol=1e-3)
 
 
@@ -85,7 +85,16 @@ def test_episodes_for_learning_alone_pay_nothing():
     played = learner.play(Trials.draw(Bandits(2), 512, episodes=1, explored=3))
     assert len(played.live) == 4
     assert_close(played.returns[:3], played.returns[3:].expand(3, 512))  # all that is ahead of them is the last pull
-    assert 0.3 < played.returns.mean() < 0.7
+    assert 0.3 < (learner.unit * played.returns).mean() < 0.7
+
+
+def test_returns_are_told_to_the_critic_in_a_unit_of_their_own():
+    """A critic of returns a hundred times as large has nothing more to learn; the unit follows slowly what returns become."""
+    learner, trials = moved(Bandits(2), lam=1.0), Trials.draw(Bandits(2), 64, episodes=20)
+    assert learner.play(trials).returns.square().mean().sqrt().item() == pytest.approx(1)
+    first = learner.unit.item()
+    learner.play(Trials.draw(Bandits(2), 64, episodes=40))
+    assert first < learner.unit < 1.15 * first
 
 
 def test_the_first_gradient_is_the_policy_gradient():

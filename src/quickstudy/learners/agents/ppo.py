@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.inner.policy_gradient import Steps, advantages, normalised, ppo_loss
+from quickstudy.inner.policy_gradient import Steps, advantages, normalised, ppo_loss, returns_to_go
 from quickstudy.learners.agents.acting import Agent
 from quickstudy.models.device import device_of
 from quickstudy.models.policy import Policy
@@ -58,6 +58,8 @@ class PPO(Agent):
         self.model, self.outer_lr = model, outer_lr
         self.gamma, self.lam, self.clip = gamma, lam, clip
         self.epochs, self.minibatches, self.entropy, self.value = epochs, minibatches, entropy, value
+        # The unit of values and returns, so that a return of 150 is no farther for the critic than one of 5.
+        self.register_buffer("unit", torch.zeros(()))
 
     def batches(self, tasks: Any) -> Iterator[Steps]:
         """Plays the trials, then gives minibatches of them."""
@@ -101,9 +103,16 @@ class PPO(Agent):
         order = (~live).byte().argsort(dim=0, stable=True)
         found = (_ordered(torch.stack(each), order) for each in (lives, ends, *zip(*happened, strict=True)))
         live, ended, read, actions, log_probs, values, rewards = found
+        rewards = rewards * live / self._unit_of(rewards * live, live).cpu()
         # Without a memory nothing is taken from one episode to the next, and none is expected there either.
-        ahead = advantages(rewards * live, values * live, self.gamma, self.lam, None if model.remembers else ended)
+        ahead = advantages(rewards, values * live, self.gamma, self.lam, None if model.remembers else ended)
         return Steps(read, actions, log_probs, normalised(ahead, live), ahead + values, live)
+
+    def _unit_of(self, rewards: torch.Tensor, live: torch.Tensor) -> torch.Tensor:
+        """The root mean square of returns, over these trials and, less and less, those before."""
+        now = returns_to_go(rewards, self.gamma)[live].square().mean().sqrt().clamp_min(1e-8).to(self.unit)
+        self.unit = torch.where(self.unit == 0, now, 0.9 * self.unit + 0.1 * now)
+        return self.unit
 
     def begin(self, support: Batch) -> _Memory:
         """An empty memory."""
