@@ -143,7 +143,7 @@ def judge(method: str, seed: int, net: Any, learner: GradientLearner, tasks: dic
 
 
 def steps_of(method: str) -> list[int]:
-    return FAR if method in ("fresh", "joint") else STEPS[:3] if method == "rates" else STEPS
+    return FAR if method == "fresh" else STEPS[:3] if method == "rates" else STEPS
 
 
 def in_context(net: Any, tasks: list[Task], out: Path) -> None:

@@ -27,8 +27,8 @@ ARCHITECTURES = {
     "Qwen3Model": ("layers", None, "norm"),
 }
 """Where a Transformer has its layers, what makes their first input of `inputs_embeds`, what follows the last (None: nothing)."""
-TOLERANCE = 1e-5
-"""How far the embeddings of the two ways may lie apart, relative to the largest number; they differ in rounding alone."""
+TOLERANCE, ROUNDINGS = 1e-5, 8
+"""How far two ways of computing the same may lie apart, relative to the largest number: so far, or so many roundings."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,14 @@ class FrozenLayers:
         if name.startswith(f"{self.path}."):
             return int(name[len(self.path) + 1 :].partition(".")[0])
         return -1 if "embed" in name else sys.maxsize
+
+
+def agree(short: torch.Tensor, long: torch.Tensor, model: nn.Module) -> bool:
+    """Whether two ways of computing the same differ in rounding alone, which is coarse in half precision and in TF32."""
+    dtype = next(model.parameters()).dtype
+    tf32 = dtype == torch.float32 and long.is_cuda and torch.backends.cuda.matmul.allow_tf32
+    tolerance = max(TOLERANCE, ROUNDINGS * (2**-10 if tf32 else torch.finfo(dtype).eps))
+    return bool((short - long).abs().max() <= tolerance * long.abs().max())
 
 
 def unmasked(tokens: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

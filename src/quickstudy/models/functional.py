@@ -35,11 +35,12 @@ class Functional:
         self._around = shelling(model)
 
     def __call__(self, parameters: Parameters, inputs: Any) -> Any:
+        inputs = there(inputs, self.model)
         if isinstance(self.model, (Encoder, LanguageModel)):
             inputs = self.model.lowered(inputs, parameters)
         model = self._around(self.model)
         buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-        args, kwargs = arguments(there(inputs, self.model))
+        args, kwargs = arguments(inputs)
         return functional_call(model, {**parameters, **buffers}, args, kwargs)
 
 

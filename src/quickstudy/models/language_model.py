@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from quickstudy.models.frozen_layers import TOLERANCE, FrozenLayers, Lowered, padded, unmasked
+from quickstudy.models.frozen_layers import FrozenLayers, Lowered, agree, padded, unmasked
 
 Blocks = Sequence[torch.Tensor]
 """Token ids, `(tokens,)` each."""
@@ -119,13 +119,13 @@ class LanguageModel(nn.Module):
             ids = blocks[0][:8].unsqueeze(0)
             long = self.module(input_ids=ids, use_cache=False).logits
             short = self._head(self._body(input_ids=ids, use_cache=False).last_hidden_state)
-            self._head_alone = _close(short, long)
+            self._head_alone = agree(short, long, self.module)
         return self._head_alone
 
     @torch.no_grad()
     def _same(self, blocks: Blocks, lowered: Lowered) -> bool:
         """Whether the short way gives what the long way gives; seen on the first block."""
-        return _close(self(replace(lowered, rows=lowered.rows[:1])), self(blocks[:1]))
+        return agree(self(replace(lowered, rows=lowered.rows[:1])), self(blocks[:1]), self.module)
 
 
 def is_causal(*architectures: str) -> bool:
@@ -140,7 +140,3 @@ def key_of(block: torch.Tensor) -> bytes:
 
 def _single(logits: torch.Tensor) -> torch.Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-
-def _close(short: torch.Tensor, long: torch.Tensor) -> bool:
-    return bool((short - long).abs().max() <= TOLERANCE * long.abs().max())

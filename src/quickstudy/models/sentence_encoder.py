@@ -12,7 +12,7 @@ from torch import nn
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.models.encoder import Encoder
-from quickstudy.models.frozen_layers import TOLERANCE, FrozenLayers, Lowered, padded
+from quickstudy.models.frozen_layers import FrozenLayers, Lowered, agree, padded
 
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len", "last"]
 
@@ -94,7 +94,7 @@ class SentenceEncoder(Encoder):
     def _same(self, sentences: Sequence[Any], lowered: Lowered) -> bool:
         """Whether the short way gives what the long way gives."""
         long = self(sentences)
-        return bool((self(lowered) - long).abs().max() <= TOLERANCE * long.abs().max())
+        return agree(self(lowered), long, self.module)
 
     def tokenize(self, sentence: str) -> list[int]:
         """The sentence's token ids, cut to `max_length`; each sentence is tokenized once."""
