@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from quickstudy import ANIL, MAML, Batch, Episodes, QuickstudyError, Reptile, Table, Task, evaluate, models
+from quickstudy import ANIL, MAML, Batch, Episodes, JointTraining, QuickstudyError, Reptile, Table, Task, evaluate, models
 from quickstudy.learners.mamlpp import MAMLpp
 from quickstudy.learners.prototypical import Prototypical
 from quickstudy.learners.together import groups
@@ -153,3 +153,18 @@ def test_an_agent_on_a_gpu_plays_as_on_a_processor():
     found = learner(there)
     assert found.is_cuda
     assert found.item() == pytest.approx(loss, abs=1e-3)
+
+
+def test_a_language_model_learns_there_from_blocks_that_are_here(tiny_llama):
+    from quickstudy.evaluation.watched import learn_watched
+
+    words = torch.Generator().manual_seed(0)
+    some = [torch.randint(0, 8, (9,), generator=words) for _ in range(4)]
+    batch = Batch([block[:-1] for block in some], [block[1:] for block in some])
+
+    def found(device: str) -> list[float]:
+        joint = JointTraining(models.load(tiny_llama, lora={"r": 2, "layers": 1})).to(device)
+        watched = learn_watched(MAML(joint.model, 0.01, gradient="first_order"), batch, [batch])
+        return [joint([Task(batch, batch)]).item(), *(value for step in watched.curve for value in step)]
+
+    assert found("cuda") == pytest.approx(found("cpu"), abs=1e-3)

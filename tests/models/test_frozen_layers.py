@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from quickstudy import MAML, Batch, Task
 from quickstudy.models.adapters import add_lora
 from quickstudy.models.encoder import CHUNK
-from quickstudy.models.frozen_layers import ARCHITECTURES, FrozenLayers, Lowered
+from quickstudy.models.frozen_layers import ARCHITECTURES, FrozenLayers, Lowered, agree
 from quickstudy.models.functional import Functional
 from quickstudy.models.sentence_encoder import SentenceEncoder
 
@@ -153,3 +153,10 @@ def test_a_model_whose_two_ways_differ_takes_the_long_one():
     model._frozen.lower = lambda tokens, depth: [torch.zeros(int(m.sum()), 16) for m in tokens["attention_mask"]]
     assert_close(Functional(model)(phi, SENTENCES), Functional(plainly(model))(phi, SENTENCES))
     assert model._frozen is None
+
+
+@pytest.mark.parametrize(("dtype", "apart"), [(torch.float32, 1e-4), (torch.bfloat16, 0.2)], ids=str)
+def test_two_ways_agree_as_far_as_their_numbers_are_rounded(dtype, apart):
+    model, long = torch.nn.Linear(2, 2, dtype=dtype), torch.linspace(-1, 1, 9)
+    assert agree(long * (1 + torch.finfo(dtype).eps), long, model)
+    assert not agree(long * (1 + apart), long, model)
