@@ -2,6 +2,7 @@
 
 python benchmarks/language.py OUT SEED METHOD...     (goes on where it stopped; OUT collects one line a task and cell)
 python benchmarks/language.py OUT                    (the table of all that OUT holds)
+TOPICS=12 RATES=0.001,0.002 python benchmarks/language.py ...    (a screen: fewer topics of each set, a quarter of them to pick)
 
 A method is one of METHODS, or the folder of a run, such as that of recipes/language/joint.yaml. LoRA of rank 8 on the four top
 layers, but for the ADAPTERS. All that learn a start: the same 100 training tasks (4 + 4 blocks of 128 tokens from topics of seven
@@ -12,6 +13,7 @@ tasks of three other domains, from the same grid for all. The test: 50 disjoint 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import defaultdict
@@ -40,7 +42,8 @@ TRAIN = [
     "reviews_movie", "software_manual", "source_code_python",
 ]  # fmt: skip
 VALID, TEST = ["science_abstracts_inspec", "news_bbc", "recipes"], ["medical_pubmedqa", "medical_medquad"]
-BLOCKS, STEPS, RATES = 4, [0, 1, 2, 4], [1e-3, 2e-3, 4e-3, 8e-3]
+BLOCKS, STEPS = 4, [0, 1, 2, 4]
+TOPICS, RATES = int(os.environ.get("TOPICS", "50")), [*map(float, os.environ.get("RATES", "1e-3,2e-3,4e-3,8e-3").split(","))]
 FAR, FULL_RATES = [0, 1, 2, 4, 8, 16, 32], [2e-5, 5e-5, 1e-4, 2e-4]
 """How far fine-tuning is followed, for what it can reach at all; the rates of fine-tuning all weights."""
 TASKS, PASSES, A_STEP = 100, 2, 2
@@ -73,11 +76,11 @@ def text(names: list[str], tokenizer: Any, size: int) -> TextDomains:
     return TextDomains(documents([folder / "domain_text" / f"{name}.jsonl.gz" for name in names]), tokenizer, size=size)
 
 
-def test_tasks(tokenizer: Any) -> list[Task]:
+def medical_topics(tokenizer: Any, topics: int) -> list[Task]:
     chosen = []
     for name in TEST:
         every = text([name], tokenizer, 8).each(BLOCKS, BLOCKS)
-        chosen += [every[i] for i in np.random.default_rng(0).permutation(len(every))[:50]]
+        chosen += [every[i] for i in np.random.default_rng(0).permutation(len(every))[:topics]]
     return chosen
 
 
@@ -183,7 +186,7 @@ def table(out: Path) -> None:
             rate = chosen(found, method, seed, max(k, 1))
             of_cell = [r for r in found if (r["method"], r["seed"], r["part"], r["rate"]) == (method, seed, "test", rate)]
             cells[method, seed, k] = {row["task"]: row["nats"][str(k)] for row in of_cell}
-    for name, inside in (("PubMedQA", range(50)), ("MedQuAD", range(50, 100)), ("both", range(100))):
+    for name, inside in (("PubMedQA", range(TOPICS)), ("MedQuAD", range(TOPICS, 2 * TOPICS)), ("both", range(2 * TOPICS))):
         print(f"\n{name}")
         for (method, seed, k), nats in cells.items():
             values = [nats[i] for i in inside if i in nats]
@@ -207,8 +210,8 @@ def main(out: Path, seed: int, methods: list[str]) -> None:
         net = open_run(method)[1].model if Path(method).is_dir() else models.load("smollm2", lora=known, seed=seed)
         net.to(on())._frozen.kept.room = MEMORY
         drawn = Episodes(text(TRAIN, net.tokenizer, 16), shots=BLOCKS, queries=BLOCKS, tasks=TASKS)[0]
-        valid = Episodes(text(VALID, net.tokenizer, 16), shots=BLOCKS, queries=BLOCKS, tasks=12)[0]
-        tasks = {"valid": valid, "test": test_tasks(net.tokenizer)}
+        valid = Episodes(text(VALID, net.tokenizer, 16), shots=BLOCKS, queries=BLOCKS, tasks=TOPICS // 4)[0]
+        tasks = {"valid": valid, "test": medical_topics(net.tokenizer, TOPICS)}
         if method == "in_context":
             in_context(net, tasks["test"], out)
         else:

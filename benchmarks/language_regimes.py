@@ -1,6 +1,6 @@
 """Regimes in which learning to learn could pay for a language model, each against joint training of the same operations.
 
-python benchmarks/language_regimes.py OUT START SEED REGIME...    (goes on where it stopped; START: a run of recipes/language/joint)
+python benchmarks/language_regimes.py OUT START SEED REGIME...    (goes on where it stopped; START: run of recipes/language/joint)
 python benchmarks/language_regimes.py OUT                         (the table of all that OUT holds)
 
 A screen: what does best here is worth three seeds and a hundred tasks. SmolLM2-135M; LoRA of rank 8 on the four top layers where
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from language import BLOCKS, MEMORY, TEST, TRAIN, test_tasks
+from language import BLOCKS, MEMORY, TEST, TRAIN, medical_topics
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
@@ -136,8 +136,7 @@ def source(names: tuple[str, ...], by: Any, size: int) -> TextDomains:
 @cache
 def judged_on(test: tuple[str, ...], by: str) -> list[Task]:
     if by == "topic":
-        every = test_tasks(model((8, 4))[0].tokenizer)  # 50 of each set
-        return [*every[: JUDGED_ON // 2], *every[50 : 50 + JUDGED_ON // 2]]
+        return medical_topics(model((8, 4))[0].tokenizer, JUDGED_ON // 2)
     of = source(test, by, 8)
     every = of.each(BLOCKS, BLOCKS, per=JUDGED_ON if len(of) == 1 else 1)
     return [every[i] for i in np.random.default_rng(0).permutation(len(every))[:JUDGED_ON]]

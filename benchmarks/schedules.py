@@ -12,31 +12,24 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from quickstudy.evaluation.statistics import paired_bootstrap
 from quickstudy.inner.training_loop.environment import TrainingEnvironment
-from quickstudy.inner.training_loop.schedules import Schedule, train_by, train_by_plateau
+from quickstudy.inner.training_loop.schedules import GRID, Schedule, cosine, train_by, train_by_plateau, tuned
 from quickstudy.runs.build import trials_of
 from quickstudy.runs.train import open_run
 from quickstudy.runs.trials_part import TrainingPart
 from quickstudy.tasks.trials import Trials
 
-TASKS, GRID = 256, np.geomspace(0.01, 3.0, 14).tolist()
+TASKS = 256
 
 
 def constant(rate: float) -> Schedule:
     return lambda progress, decision: rate
-
-
-def cosine(rate: float) -> Schedule:
-    """After one decision of warm-up at half of it."""
-    return lambda progress, decision: rate / 2 if decision == 0 else rate * (1 + math.cos(math.pi * progress)) / 2
 
 
 def train(trials: Trials, schedule: Schedule) -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,11 +41,6 @@ def train(trials: Trials, schedule: Schedule) -> tuple[torch.Tensor, torch.Tenso
 def environment(trials: Trials) -> TrainingEnvironment:
     assert isinstance(trials.environment, TrainingEnvironment)
     return trials.environment
-
-
-def tuned(trials: Trials, schedule: Callable[[float], Schedule]) -> float:
-    """The rate with the least loss."""
-    return min(GRID, key=lambda rate: train(trials, schedule(rate))[0].log().mean().item())
 
 
 def played(trials: Trials, learner: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -70,7 +58,9 @@ def played(trials: Trials, learner: Any) -> tuple[torch.Tensor, torch.Tensor, to
 def main(runs: list[str]) -> None:
     recipe, _ = open_run(runs[0])
     its = trials_of(recipe, TASKS, part="train", seed=7)
-    rates = {name: tuned(its, schedule) for name, schedule in (("constant", constant), ("cosine", cosine))}
+    rates = {
+        name: tuned(environment(its), its.tasks, schedule) for name, schedule in (("constant", constant), ("cosine", cosine))
+    }
     plateau = min(GRID, key=lambda rate: _plateau(its, rate)[0].log().mean().item())
     print(json.dumps({"tuned on the classes of training": rates | {"plateau": plateau}}), flush=True)
     base = trials_of(recipe, TASKS, part="test", seed=8)

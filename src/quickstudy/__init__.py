@@ -53,6 +53,8 @@ _PUBLIC = {
     "ZeroStep": "learners.baselines.zero_step",
     "InContext": "learners.baselines.in_context",
     "Rates": "inner.rules",
+    "LearnedSchedule": "schedules.learned",
+    "StrategyCallback": "schedules.callback",
     "check_gradients": "evaluation.gradients",
     "evaluate": "evaluation.evaluate",
     "load": "runs.opening",
@@ -113,6 +115,8 @@ if TYPE_CHECKING:
     from quickstudy.learners.siamese import Siamese as Siamese
     from quickstudy.learners.token_weights import TokenWeights as TokenWeights
     from quickstudy.runs.opening import load as load
+    from quickstudy.schedules.callback import StrategyCallback as StrategyCallback
+    from quickstudy.schedules.learned import LearnedSchedule as LearnedSchedule
     from quickstudy.tasks.batch import Batch as Batch
     from quickstudy.tasks.environments import Bandits as Bandits
     from quickstudy.tasks.environments import Gymnasium as Gymnasium

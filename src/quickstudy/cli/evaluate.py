@@ -79,14 +79,13 @@ def evaluate(
     if report:
         page.check_place(report)
     if acts(model):
-        if report:
-            raise QuickstudyError("--report: there is no page about agents; --json gives the numbers")
         refused = {"--data": data, "--ways": ways, "--shots": shots, "--queries": queries, "--steps": steps}
         refused |= {"--split": split != "test", "--fold": fold, "--names": names, "--thorough": thorough}
         refused |= {"--text": text != "text", "--label": label != "label", "--baselines full": baselines == "full"}
         if wrong := next((option for option, value in refused.items() if value), None):
             raise QuickstudyError(f"{wrong}: {model} learned to act, and its recipe says in what; leave {wrong} out")
-        return evaluate_trials(model, trials=episodes, seed=seed, baselines=baselines, device=device, json_file=json_file)
+        numbers = {"trials": episodes, "seed": seed}
+        return evaluate_trials(model, **numbers, baselines=baselines, device=device, json_file=json_file, report=report)
     if reads_text(model):
         given = {"--split": split != "test", "--fold": fold, "--ways": ways, "--names": names, "--thorough": thorough}
         refuse_labelled(model, given | {"--text": text != "text", "--label": label != "label"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -11,6 +12,8 @@ from quickstudy.errors import QuickstudyError
 
 TABLES, OTHERS = 20_000, 128
 """Trials by default: of bandits and MDPs, and where each trial holds a simulator or a training of its own."""
+TUNING = 64
+"""Trainings that a report tunes a schedule on."""
 
 
 def acts(model: str) -> bool:
@@ -21,11 +24,21 @@ def acts(model: str) -> bool:
     return recipe.is_file() and Recipe.read(recipe).data.trials is not None
 
 
-def evaluate_trials(model: str, *, trials: int | None, seed: int, baselines: str, device: str, json_file: Path | None) -> None:
+def evaluate_trials(
+    model: str,
+    *,
+    trials: int | None,
+    seed: int,
+    baselines: str,
+    device: str,
+    json_file: Path | None,
+    report: Path | None,
+) -> None:
     """Plays trials that training did not see, beside agents that learn nothing from one task to the next."""
     from quickstudy.cli.progress import progress_bar
     from quickstudy.evaluation.evaluate import evaluate
     from quickstudy.evaluation.table import render
+    from quickstudy.evaluation.trials.observed import Observed
     from quickstudy.models.device import chosen
     from quickstudy.runs.agents import agents_for
     from quickstudy.runs.build import TEST_SEED, trials_of
@@ -38,8 +51,28 @@ def evaluate_trials(model: str, *, trials: int | None, seed: int, baselines: str
     part = recipe.data.trials
     usual = TABLES if part is not None and (part.bandits or part.mdps) else OTHERS
     drawn = trials_of(recipe, trials or usual, seed=seed + TEST_SEED)
+    observed = Observed() if report else None
     with progress_bar() as show:
-        result = evaluate(learner, drawn, baselines=[] if baselines == "none" else agents_for(drawn), progress=show)
+        beside = [] if baselines == "none" else agents_for(drawn)
+        result = evaluate(learner, drawn, baselines=beside, progress=show, observe=observed)
     typer.echo(render(result))
     if json_file:
         json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    if report and observed:
+        _report(report, model, recipe, result, observed, drawn, seed)
+
+
+def _report(place: Path, model: str, recipe: Any, result: dict[str, Any], observed: Any, drawn: Any, seed: int) -> None:
+    """The page; where trials are trainings, further ones tune the schedule that it shows beside the run."""
+    from quickstudy.cli.progress import progress_bar
+    from quickstudy.evaluation.trials.gather import gather
+    from quickstudy.evaluation.trials.page import write
+    from quickstudy.runs.build import trials_of
+
+    with progress_bar() as show:
+        tuned_on = trials_of(recipe, TUNING, part="train", seed=recipe.seed) if recipe.data.trials.training else None
+        text = (Path(model).expanduser() / "recipe.yaml").read_text(encoding="utf-8")
+        seeds = {"the trials (--seed)": seed, "the run": recipe.seed}
+        found = gather(result, observed, drawn, model=model, recipe=text, seeds=seeds, tuned_on=tuned_on, progress=show)
+    write(place, found)
+    typer.echo(f"Report: {place}")

@@ -12,8 +12,8 @@ from torch import nn
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.statistics import FEW, mean_interval, paired_bootstrap
+from quickstudy.evaluation.trials.record import Recording
 from quickstudy.inner.diverged import learning
-from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.models.batch_norm import looks_across
 from quickstudy.models.device import device_of
@@ -37,8 +37,9 @@ LOWER_IS_BETTER = frozenset({"squared_error", "nats_per_token"})
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
-Observe = Callable[[Learner, Task, Adapted, dict[str, float]], None]
-"""Called with a learner, a task that it was judged on, what it learned of that task, and the scores."""
+Observe = Callable[[Learner, Any, Any, Any], None]
+"""Called with a learner, a task that it was judged on, what it learned of that task, and the scores; of trials once, with all of
+them, the `Recording` of how they were played, and all returns."""
 
 
 def evaluate(
@@ -119,10 +120,15 @@ def _scores(
     """Scores by metric, one a task, and the seconds that learning one task takes."""
     if isinstance(tasks, Trials):
         begun = time.perf_counter()
-        scores = tasks.score(learner.adapt(tasks.support))  # type: ignore[arg-type]
+        acting: Any = learner.adapt(tasks.support)
+        acting = Recording(acting) if observe else acting
+        scores = tasks.score(acting)
+        seconds = (time.perf_counter() - begun) / len(tasks)  # acting is learning
+        if observe:
+            observe(learner, tasks, acting, scores)
         if progress:
             progress(f"{learner.title}: trials", len(tasks), len(tasks))
-        return scores, (time.perf_counter() - begun) / len(tasks)  # acting is learning
+        return scores, seconds
     scores: dict[str, list[float]] = {}
     seconds = 0.0
     device = device_of(learner)

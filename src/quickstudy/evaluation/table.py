@@ -18,9 +18,9 @@ def render(result: dict[str, Any]) -> str:
         table.append(
             [
                 row["learner"],
-                _with_interval(row["mean"], row["ci95"], percent, signed=False),
+                with_interval(row["mean"], row["ci95"], percent, signed=False),
                 str(row["count"]),
-                _with_interval(comparison["difference"], comparison["ci95"], percent, signed=True) if comparison else "",
+                with_interval(comparison["difference"], comparison["ci95"], percent, signed=True) if comparison else "",
                 f"{row['seconds_per_task']:.3f}",
             ]
         )
@@ -44,7 +44,9 @@ def _protocol(episodes: dict[str, Any], count: int) -> str:
     )
 
 
-def _with_interval(mean: float, interval: list[float] | None, percent: bool, *, signed: bool) -> str:
+def with_interval(mean: float, interval: list[float] | None, percent: bool, *, signed: bool) -> str:
+    """A score, or where it is signed a difference, and in brackets its interval."""
+
     def shown(value: float) -> str:
         sign = "+" if signed else ""
         return f"{100 * value:{sign}.1f}" if percent else f"{value:{sign}.4g}"

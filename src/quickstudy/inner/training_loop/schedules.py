@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from quickstudy.errors import QuickstudyError
@@ -13,6 +15,36 @@ from quickstudy.tasks.environments.environment import Tensors
 
 Schedule = Callable[[float, int], torch.Tensor | float]
 """The rate of a decision, by the share of the decisions before it and their number; one for all trials or `(trials,)`."""
+
+GRID: list[float] = np.geomspace(0.01, 3.0, 14).tolist()
+"""Rates that `tuned` tries."""
+
+
+def cosine(peak: float) -> Schedule:
+    """A half wave from a rate to nothing, after one decision of warm-up at half of it."""
+    return lambda progress, decision: peak / 2 if decision == 0 else peak * (1 + math.cos(math.pi * progress)) / 2
+
+
+def tuned(
+    environment: TrainingEnvironment,
+    tasks: Tensors,
+    schedule: Callable[[float], Schedule],
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> float:
+    """The rate out of `GRID` whose schedule ends at the least validation loss, in the geometric mean over these trainings.
+
+    Args:
+        schedule: of a rate, such as `cosine`.
+        progress: told how many rates have been tried.
+    """
+    found = []
+    for done, rate in enumerate(GRID, start=1):
+        losses, _ = train_by(environment, tasks, schedule(rate), torch.Generator().manual_seed(1))
+        found.append(losses[-1].log().mean().item())
+        if progress:
+            progress(done)
+    return GRID[found.index(min(found))]
 
 
 @torch.no_grad()
@@ -28,7 +60,7 @@ def train_by(
     """Trains by a schedule: validation losses after each decision `(decisions, trials)`, and accuracy at the end `(trials,)`.
 
     Args:
-        schedule: of the rate, such as `lambda progress, decision: 0.5 * (1 + math.cos(math.pi * progress))`.
+        schedule: of the rate, such as `cosine(0.5)`.
         optimizer, data: a name in `OPTIMIZERS` and one in `PARTS`. The tasks of an environment do not depend on what is
             controlled in it.
 

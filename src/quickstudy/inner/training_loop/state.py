@@ -79,16 +79,44 @@ class TrainingState:
 
     def seen(self, tasks: Tensors, before: TrainingState, horizon: int) -> torch.Tensor:
         """The observation that `TrainingEnvironment` describes, `(trials, 8)`."""
-        now, then, size = self.judged, before.judged, norm(self.trained.phi)
-        logs = [
-            now.validation - self.start,
-            now.train - then.train,
-            now.validation - then.validation,
-            now.train - now.validation,
-            (self.gradient_norm / self.first_gradient_norm).log(),
-            (self.update_norm / size).log(),
-            (self.rates / tasks["rate"]).log(),
-        ]
-        # A training that has diverged has no norms; infinite logarithms are cut like the others.
-        seen = torch.nan_to_num(torch.stack(logs, dim=1), nan=CUT).clamp(-CUT, CUT)
-        return torch.cat([torch.full((len(size), 1), self.decisions / horizon), seen], dim=1)
+        now, then = self.judged, before.judged
+        return observation(
+            self.decisions / horizon,
+            self.start,
+            (then.train, now.train),
+            (then.validation, now.validation),
+            self.gradient_norm / self.first_gradient_norm,
+            self.update_norm / norm(self.trained.phi),
+            self.rates / tasks["rate"],
+        )
+
+
+def observation(
+    progress: float,
+    start: torch.Tensor,
+    train: tuple[torch.Tensor, torch.Tensor],
+    validation: tuple[torch.Tensor, torch.Tensor],
+    gradient: torch.Tensor,
+    update: torch.Tensor,
+    rate: torch.Tensor,
+) -> torch.Tensor:
+    """The eight numbers that `TrainingEnvironment` describes, `(trials, 8)`.
+
+    Args:
+        progress: the share of the decisions that are made.
+        start: log validation loss at the start; `(trials,)`, like all that follows.
+        train, validation: log losses at the last decision, and now.
+        gradient, update, rate: over what each is compared with; no logarithms yet.
+    """
+    logs = [
+        validation[1] - start,
+        train[1] - train[0],
+        validation[1] - validation[0],
+        train[1] - validation[1],
+        gradient.log(),
+        update.log(),
+        rate.log(),
+    ]
+    # A training that has diverged has no norms; infinite logarithms are cut like the others.
+    seen = torch.nan_to_num(torch.stack(logs, dim=1), nan=CUT).clamp(-CUT, CUT)
+    return torch.cat([seen.new_full((len(seen), 1), progress), seen], dim=1)

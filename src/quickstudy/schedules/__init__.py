@@ -1,0 +1,1 @@
+"""What was learned on small trainings, in a person's own: `LearnedSchedule`, and `StrategyCallback` for the `Trainer`."""
