@@ -56,7 +56,7 @@ def evaluate_text(
 ) -> None:
     """Judges ways of adapting a language model to text, prints a table, and writes the numbers and a page."""
     from quickstudy.cli.progress import progress_bar
-    from quickstudy.cli.resolve import LAYERS, RANK, TEXT
+    from quickstudy.cli.resolve import RANK, TEXT
     from quickstudy.evaluation.language.copied import copied_sentence
     from quickstudy.evaluation.language.drawn import drawn
     from quickstudy.evaluation.language.judge import judge
@@ -74,10 +74,9 @@ def evaluate_text(
     judged.learner.to(chosen(device))
     tokenizer: Any = judged.learner.model.tokenizer  # type: ignore[union-attr]
     asked = drawn(_source(recipe, model, data, tokenizer, sum(sizes), count, seed), *sizes, count, seed=seed)
-    lora = {"r": RANK, "layers": min(LAYERS, judged.learner.model.module.config.num_hidden_layers)}
     settings = {key: TEXT[key] for key in ("lr", "micro_batch")}
     with progress_bar() as show:
-        every = methods(judged, baselines, lora=lora, **settings, recipe=recipe, progress=show)
+        every = methods(judged, baselines, lora=RANK, **settings, recipe=recipe, progress=show)
         other = _prose(tokenizer, asked.source.block)
         validation = _validation(recipe, model, asked.source, *sizes)
         result, plans = judge(every, asked, numbers, validation=validation, other=other, progress=show)

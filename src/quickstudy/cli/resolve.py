@@ -12,8 +12,8 @@ from quickstudy.learners.base import Learner
 DEFAULT_MODEL, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL = "minilm", "efficientnet-lite0", "smollm2-start"
 TEXT = {"lr": 0.002, "steps": 8, "batch": 4, "micro_batch": 2}
 """How plain text is learned where nobody says otherwise: Adam's rate, steps, blocks in a step and in a call."""
-RANK, LAYERS = 8, 4
-"""Of fresh adapters for text: on the top layers, so that those below are computed once a block."""
+RANK = 8
+"""Of fresh adapters for text, on all layers: on the four top ones a step takes half the time, and learns a third as much."""
 PRIORS = Path(__file__).parents[1] / "priors"
 
 
@@ -139,8 +139,7 @@ def resolve_for_text(model: str, *, steps: int | None = None, lr: float | None =
     else:
         network = load(model)
         if isinstance(network, LanguageModel):
-            depth: Any = network.module.config.num_hidden_layers  # type: ignore[union-attr]
-            network.spec["lora"] = add_lora(network.module, {"r": RANK, "layers": min(LAYERS, depth)}, seed=0)
+            network.spec["lora"] = add_lora(network.module, RANK, seed=0)
             network.eval()
     if not isinstance(network, LanguageModel):
         raise QuickstudyError(f"--text: {model} is no language model; name one such as {DEFAULT_TEXT_MODEL}, or give --support")
