@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 
-from quickstudy.cli.resolve import DEFAULT_TEXT_MODEL, PRIORS
+from quickstudy.cli.resolve import DEFAULT_TEXT_MODEL
 from quickstudy.runs import checkpoint
 from quickstudy.runs.record import RunFolder
+from quickstudy.runs.shipped import PRIORS
 
 if __name__ == "__main__":
     run, shipped = RunFolder(Path(sys.argv[1])), RunFolder(PRIORS / DEFAULT_TEXT_MODEL)

@@ -6,10 +6,10 @@ import torch
 from safetensors.torch import load_file
 
 from quickstudy.cli.evaluate_text import reads_text
-from quickstudy.cli.resolve import DEFAULT_TEXT_MODEL, PRIORS
+from quickstudy.cli.resolve import DEFAULT_TEXT_MODEL
 from quickstudy.models.adapters import is_adapter
 from quickstudy.runs.recipe import Recipe
-from quickstudy.runs.shipped import find_recipe
+from quickstudy.runs.shipped import PRIORS, find_recipe
 
 START = PRIORS / DEFAULT_TEXT_MODEL
 

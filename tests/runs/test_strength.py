@@ -330,7 +330,10 @@ def test_recipes_by_name(tmp_path, monkeypatch):
     assert find_recipe("deep/own-labels.yaml") == Path("deep/own-labels.yaml")  # the reading says that it is not there
     with pytest.raises(QuickstudyError, match=r"own-label is neither a file nor a recipe .* did you mean 'own-labels'"):
         find_recipe("own-label")
-    with pytest.raises(QuickstudyError, match=r"one of bandit-100pulls-5arms, bandit-10pulls-5arms, banking77-anil, .*own-labels, .*sinusoid-maml"):
+    with pytest.raises(
+        QuickstudyError,
+        match=r"one of bandit-100pulls-5arms, .*own-labels, .*sinusoid-maml",
+    ):
         find_recipe("xyz")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.runs.shipped import find_run
 
 SHOTS, QUERIES, EPISODES, STEPS = "4", "4", 20, "0,1,2,4,8"
 """Blocks to learn from and to be judged on, tasks, and steps, where nobody says otherwise."""
@@ -23,7 +24,7 @@ def reads_text(model: str) -> bool:
     from quickstudy.runs.recipe import Recipe
 
     folder = Path(model).expanduser()
-    if (run := _run(model)) is not None:
+    if (run := find_run(model)) is not None:
         return Recipe.read(run / "recipe.yaml").data.domains is not None
     if is_artefact(folder):
         return (folder / "adapter_config.json").is_file()  # at the top, where PEFT looks for it
@@ -68,7 +69,7 @@ def evaluate_text(
     sizes = _count("shots", shots or SHOTS), _count("queries", queries or QUERIES)
     if seed < 0:
         raise QuickstudyError(f"--seed {seed}: give a whole number of at least 0")
-    if (run := _run(model)) is None and data is None:
+    if (run := find_run(model)) is None and data is None:
         raise QuickstudyError(f"--data is missing: give {model} a folder of text, or a file (.txt, .md, .jsonl, .pdf)")
     judged, recipe = _judged(model, run)
     judged.learner.to(chosen(device))
@@ -98,14 +99,6 @@ def evaluate_text(
             found = gather(result, every[0], plans[0], asked, model=model, data=data, why=why, protocol=protocol, progress=show)
         write(report, found)
         typer.echo(f"Report: {report}")
-
-
-def _run(model: str) -> Path | None:
-    """The folder of a run, one's own or shipped."""
-    from quickstudy.cli.resolve import PRIORS
-
-    places = [Path(model).expanduser(), *([PRIORS / model] if Path(model).name == model else [])]
-    return next((place for place in places if (place / "recipe.yaml").is_file()), None)
 
 
 def _judged(model: str, run: Path | None) -> tuple[Any, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.runs.shipped import find_run
 
 TABLES, OTHERS = 20_000, 128
 """Trials by default: of bandits and MDPs, and where each trial holds a simulator or a training of its own."""
@@ -20,8 +20,7 @@ def acts(model: str) -> bool:
     """Whether MODEL is a run that learned to act."""
     from quickstudy.runs.recipe import Recipe
 
-    recipe = Path(model).expanduser() / "recipe.yaml"
-    return recipe.is_file() and Recipe.read(recipe).data.trials is not None
+    return (run := find_run(model)) is not None and Recipe.read(run / "recipe.yaml").data.trials is not None
 
 
 def evaluate_trials(
@@ -46,7 +45,9 @@ def evaluate_trials(
 
     if trials is not None and trials < 1:
         raise QuickstudyError(f"--episodes {trials}: give a number of at least 1")
-    recipe, learner = open_run(model)
+    run = find_run(model)
+    assert run is not None  # `acts` has found it
+    recipe, learner = open_run(run)
     learner.to(chosen(device))
     part = recipe.data.trials
     usual = TABLES if part is not None and (part.bandits or part.mdps) else OTHERS
@@ -58,21 +59,15 @@ def evaluate_trials(
     typer.echo(render(result))
     if json_file:
         json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    if report and observed:
-        _report(report, model, recipe, result, observed, drawn, seed)
-
-
-def _report(place: Path, model: str, recipe: Any, result: dict[str, Any], observed: Any, drawn: Any, seed: int) -> None:
-    """The page; where trials are trainings, further ones tune the schedule that it shows beside the run."""
-    from quickstudy.cli.progress import progress_bar
+    if not report or not observed:
+        return
     from quickstudy.evaluation.trials.gather import gather
     from quickstudy.evaluation.trials.page import write
-    from quickstudy.runs.build import trials_of
 
-    with progress_bar() as show:
+    with progress_bar() as show:  # a schedule that the page shows beside the run is tuned on further trainings
         tuned_on = trials_of(recipe, TUNING, part="train", seed=recipe.seed) if recipe.data.trials.training else None
-        text = (Path(model).expanduser() / "recipe.yaml").read_text(encoding="utf-8")
+        text = (run / "recipe.yaml").read_text(encoding="utf-8")
         seeds = {"the trials (--seed)": seed, "the run": recipe.seed}
         found = gather(result, observed, drawn, model=model, recipe=text, seeds=seeds, tuned_on=tuned_on, progress=show)
-    write(place, found)
-    typer.echo(f"Report: {place}")
+    write(report, found)
+    typer.echo(f"Report: {report}")

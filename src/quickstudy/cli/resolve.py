@@ -8,13 +8,13 @@ from typing import Any
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
+from quickstudy.runs.shipped import find_run
 
 DEFAULT_MODEL, DEFAULT_IMAGE_MODEL, DEFAULT_TEXT_MODEL = "minilm", "efficientnet-lite0", "smollm2-start"
 TEXT = {"lr": 0.002, "steps": 8, "batch": 4, "micro_batch": 2}
 """How plain text is learned where nobody says otherwise: Adam's rate, steps, blocks in a step and in a call."""
 RANK = 8
 """Of fresh adapters for text, on all layers: on the four top ones a step takes half the time, and learns a third as much."""
-PRIORS = Path(__file__).parents[1] / "priors"
 
 
 def default_model(source: Any) -> str:
@@ -69,15 +69,11 @@ def resolve(model: str, *, thorough: bool = False, base: str = DEFAULT_MODEL) ->
             f"{model} has already learned its labels; use it with `quickstudy predict {model}`, or name the model "
             "it was made from"
         )
-    shipped = PRIORS / model
-    for place in (folder, shipped) if "/" not in model and "\\" not in model else (folder,):
-        if (place / "recipe.yaml").is_file():
-            recipe, learner = open_run(place)
-            if recipe.data.trials is not None:
-                raise QuickstudyError(
-                    f"{model} learned to act, not to name labels; see how well with `quickstudy evaluate {model}`"
-                )
-            return learner, str(recipe.model.name)
+    if (run := find_run(model)) is not None:
+        recipe, learner = open_run(run)
+        if recipe.data.trials is not None:
+            raise QuickstudyError(f"{model} learned to act, not to name labels; see how well with `quickstudy evaluate {model}`")
+        return learner, str(recipe.model.name)
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise QuickstudyError(
             f"{model} is a folder, but neither a run (recipe.yaml), an artefact nor a Hugging Face model (config.json)"
@@ -129,8 +125,7 @@ def resolve_for_text(model: str, *, steps: int | None = None, lr: float | None =
     from quickstudy.runs.train import open_run
 
     settings: dict[str, Any] = dict(TEXT)
-    folder = next((place for place in (Path(model).expanduser(), PRIORS / model) if (place / "recipe.yaml").is_file()), None)
-    if folder is not None:
+    if (folder := find_run(model)) is not None:
         recipe, learner = open_run(folder)
         network: Any = getattr(learner, "model", None)
         settings["lr"] = (recipe.learner.model_extra or {}).get("lr", settings["lr"])

@@ -1,4 +1,4 @@
-"""The recipes that come with quickstudy."""
+"""The recipes and the trained runs that come with quickstudy."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from quickstudy.errors import QuickstudyError
 
 _PLACES = (Path(__file__).parents[1] / "recipes", Path(__file__).parents[3] / "recipes")
 """Inside the installed package; in a checkout."""
+PRIORS = Path(__file__).parents[1] / "priors"
+"""Where the runs are that ship."""
+
+
+def find_run(given: str | Path) -> Path | None:
+    """The folder of a run that MODEL means: one's own, before a shipped one of that name; None where it is neither."""
+    places = [Path(given).expanduser(), *([PRIORS / given] if Path(given).name == str(given) else [])]
+    return next((place for place in places if (place / "recipe.yaml").is_file()), None)
 
 
 def shipped_recipe(name: str) -> Path:

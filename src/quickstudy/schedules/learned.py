@@ -40,7 +40,7 @@ class LearnedSchedule:
 
     Args:
         optimizer: whose rates are set. Nothing else may set them.
-        strategy: the policy, or the folder of a run that trained one.
+        strategy: the policy, or the folder of a run that trained one; `learned-rate` ships.
         steps: of the optimizer, in the whole training.
         every: steps for each decision; by default so many that there are as many decisions as the policy was trained with.
 

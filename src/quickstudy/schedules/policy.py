@@ -14,6 +14,7 @@ from quickstudy.inner.training_loop.controls import Controls
 from quickstudy.inner.training_loop.environment import TrainingEnvironment
 from quickstudy.learners.agents.acting import Acting
 from quickstudy.learners.agents.strategy import Strategy
+from quickstudy.runs.shipped import find_run
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.environments.spaces import Discrete
 
@@ -25,7 +26,7 @@ class RatePolicy:
     """The most likely decisions of a `Strategy`, and what it remembers of one training.
 
     Args:
-        strategy: the policy, or the folder of a run that trained one.
+        strategy: the policy, or the folder of a run that trained one; `learned-rate` ships.
 
     Attributes:
         decisions: of the trainings that it has learned on.
@@ -93,7 +94,7 @@ def _opened(folder: str | Path) -> tuple[int, Any]:
     """The learner of a run, and how many decisions its trainings had."""
     from quickstudy.runs.train import open_run
 
-    recipe, learner = open_run(folder)
+    recipe, learner = open_run(find_run(folder) or folder)
     part = recipe.data.trials and recipe.data.trials.training
     if part is None:
         raise QuickstudyError(f"{folder} is a run of {type(learner).__name__} that has not learned on trainings; {_REMEDY}")
