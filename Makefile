@@ -23,7 +23,7 @@ demo: install
 	$(BIN)/quickstudy demo --data $(DATA)
 
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff check src tests benchmarks

@@ -28,6 +28,16 @@ def test_the_training_loop_of_the_docs_learns(capsys):
     assert scope["loss"].requires_grad
 
 
+def test_the_learned_schedule_of_the_docs_runs(capsys):
+    scope: dict = {}
+    exec(blocks(ROOT / "docs" / "learned-schedule.md")[0], scope)
+    rates = list(map(float, capsys.readouterr().out.split()))
+    assert len(rates) == 12
+    assert max(rates) > 0.04  # it began far too low
+    assert rates[-1] <= max(rates) / 4
+    assert scope["loss_of"](scope["held_out"]) < 1.0
+
+
 @pytest.mark.parametrize(("page", "commands"), [("trusting-a-gradient.md", 1), ("the-gradient-through-learning.md", 0)])
 def test_the_pages_on_gradients_say_what_their_code_says(page, commands, capsys):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")

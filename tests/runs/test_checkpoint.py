@@ -133,6 +133,16 @@ def test_files_of_others_are_refused(learner, said):
     assert all(torch.equal(value, before[name]) for name, value in learner.state_dict().items())
 
 
+def test_what_was_rounded_is_put_in_place():
+    learner, tensors = Counting(mlp([2, 3])), {}
+    for name, value in checkpoint.learner_tensors(Counting(mlp([2, 3], seed=1))).items():
+        tensors[name] = value.to(torch.bfloat16) if value.is_floating_point() else value
+    checkpoint.put_learner(learner, tensors, {"learner": "Counting"}, "f", remedy=REMEDY)
+    found = checkpoint.learner_tensors(learner)
+    assert all(torch.equal(found[name], value.to(found[name].dtype)) for name, value in tensors.items())
+    assert found["model.0.weight"].dtype == torch.float32
+
+
 @pytest.mark.parametrize("make", [torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD])
 def test_optimizers_go_on_as_if_nothing_had_been(make):
     def moved(model, optimizer):

@@ -101,8 +101,9 @@ def put_learner(
         whose = "the file lacks" if name in own else "the recipe's model lacks"
         raise QuickstudyError(f"{path} belongs to another model ({whose} {name}); {remedy}")
     for name, value in own.items():
-        if value.shape != tensors[name].shape or value.is_floating_point() != tensors[name].is_floating_point():
-            shapes = f"{name} has shape {tuple(tensors[name].shape)} there and {tuple(value.shape)} here"
+        its = tensors[name]  # what ships may be rounded
+        if value.shape != its.shape or its.dtype not in (value.dtype, torch.bfloat16):
+            shapes = f"{name} has shape {tuple(its.shape)} there and {tuple(value.shape)} here"
             raise QuickstudyError(f"{path} belongs to another model ({shapes}); {remedy}")
     with torch.no_grad():
         for name, value in own.items():
