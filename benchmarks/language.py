@@ -2,7 +2,7 @@
 
 python benchmarks/language.py OUT SEED METHOD...     (goes on where it stopped; OUT collects one line a task and cell)
 python benchmarks/language.py OUT                    (the table of all that OUT holds)
-TOPICS=12 RATES=0.001,0.002 python benchmarks/language.py ...    (a screen: fewer topics of each set, a quarter of them to pick)
+TOPICS=12 RATES=0.002,0.004 python benchmarks/language.py ...    (a screen: fewer topics of each set, a quarter as many to pick)
 
 A method is one of METHODS, or the folder of a run, such as that of recipes/language/joint.yaml. LoRA of rank 8 on the four top
 layers, but for the ADAPTERS. All that learn a start: the same 100 training tasks (4 + 4 blocks of 128 tokens from topics of seven
