@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from quickstudy import LearnedSchedule, models
 from quickstudy.tasks.named import select_part
 
-GRID, STEPS, BATCH, WAYS, ROWS, HELD_OUT, TUNED_ON, JUDGED_ON = (1e-4, 1e-3, 1e-2), 120, 16, 10, 30, 20, 2, 3
+GRID, STEPS, BATCH, WAYS, ROWS, HELD_OUT, TUNED_ON, JUDGED_ON = (3e-4, 1e-3, 3e-3, 1e-2), 120, 16, 10, 30, 20, 2, 3
 
 
 def training(part: str, number: int):
