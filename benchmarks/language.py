@@ -18,6 +18,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from quickstudy.learners.baselines.in_context import InContext
 from quickstudy.learners.gradient import GradientLearner
 from quickstudy.models.device import chosen as on
 from quickstudy.models.device import device_of
+from quickstudy.models.loading import tokenizer
 from quickstudy.runs.train import open_run
 from quickstudy.tasks.documents import documents
 from quickstudy.tasks.named import data_folder
@@ -161,6 +163,23 @@ def in_context(net: Any, tasks: list[Task], out: Path) -> None:
                 file.write(json.dumps(row) + "\n")
 
 
+@cache
+def loaded(adapters: str, seed: int) -> tuple[Any, dict[str, torch.Tensor]]:
+    """One model for all methods with the same adapters, with what its frozen layers made of the texts; its fresh adapters."""
+    net = models.load("smollm2", lora=json.loads(adapters), seed=seed).to(on())
+    net._frozen.kept.room = MEMORY
+    return net, {name: p.detach().clone() for name, p in net.named_parameters() if p.requires_grad}
+
+
+def untrained(method: str, seed: int) -> Any:
+    net, start = loaded(json.dumps(ADAPTERS.get(method, {"r": 8, "layers": 4})), seed)
+    own = dict(net.named_parameters())
+    with torch.no_grad():
+        for name, value in start.items():
+            own[name].copy_(value)
+    return net
+
+
 def rows(out: Path) -> list[dict[str, Any]]:
     log = out / "scores.jsonl"
     return [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
@@ -205,13 +224,12 @@ def table(out: Path) -> None:
 
 def main(out: Path, seed: int, methods: list[str]) -> None:
     out.mkdir(parents=True, exist_ok=True)
+    words = tokenizer("smollm2")
+    drawn = Episodes(text(TRAIN, words, 16), shots=BLOCKS, queries=BLOCKS, tasks=TASKS)[0]
+    valid = Episodes(text(VALID, words, 16), shots=BLOCKS, queries=BLOCKS, tasks=TOPICS // 4)[0]
+    tasks = {"valid": valid, "test": medical_topics(words, TOPICS)}
     for method in methods:
-        known = ADAPTERS.get(method, {"r": 8, "layers": 4})
-        net = open_run(method)[1].model if Path(method).is_dir() else models.load("smollm2", lora=known, seed=seed)
-        net.to(on())._frozen.kept.room = MEMORY
-        drawn = Episodes(text(TRAIN, net.tokenizer, 16), shots=BLOCKS, queries=BLOCKS, tasks=TASKS)[0]
-        valid = Episodes(text(VALID, net.tokenizer, 16), shots=BLOCKS, queries=BLOCKS, tasks=TOPICS // 4)[0]
-        tasks = {"valid": valid, "test": medical_topics(net.tokenizer, TOPICS)}
+        net = open_run(method)[1].model.to(on()) if Path(method).is_dir() else untrained(method, seed)
         if method == "in_context":
             in_context(net, tasks["test"], out)
         else:

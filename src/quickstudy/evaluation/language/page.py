@@ -28,26 +28,19 @@ def render(found: dict[str, Any]) -> str:
     from quickstudy.evaluation.language import figures
     from quickstudy.evaluation.report import words
 
-    here, there = Path(__file__).parent, Path(report.__file__).parent
     result = found["result"]
-    return (
-        report.templates(here)
-        .get_template("page.html.j2")
-        .render(
-            **found,
-            curve=Markup(figures.scores_over_steps(result)),
-            less=Markup(figures.differences_over_steps(result)),
-            scores=lambda of: list(figures.scores_table(result, of)),
-            differences=[(method["learner"], figures.differences(result, method["learner"])) for method in result["methods"][1:]],
-            rates_rows=list(figures.rates_table(result)),
-            mark=Markup(report.MARK),
-            words=words,
-            signed=lambda number: words.minus(f"{number:+.3f}") if abs(number) >= 0.0005 else "0.000",
-            probability=probability,
-            tint=tint,
-            piece=lambda text: Markup(escape(in_line(text))),
-            css=Markup("\n".join((place / "page.css").read_text(encoding="utf-8") for place in (there, here))),
-        )
+    return report.fill(
+        Path(__file__).parent,
+        **found,
+        curve=Markup(figures.scores_over_steps(result)),
+        less=Markup(figures.differences_over_steps(result)),
+        scores=lambda of: list(figures.scores_table(result, of)),
+        differences=[(method["learner"], figures.differences(result, method["learner"])) for method in result["methods"][1:]],
+        rates_rows=list(figures.rates_table(result)),
+        signed=lambda number: words.minus(f"{number:+.3f}") if abs(number) >= 0.0005 else "0.000",
+        probability=probability,
+        tint=tint,
+        piece=lambda text: Markup(escape(in_line(text))),
     )
 
 

@@ -51,14 +51,19 @@ def save(path: Path, html: str) -> None:
     write_atomically(path, html.encode("utf-8", errors="replace"))
 
 
-def templates(folder: Path) -> Any:
-    """Those of a folder, in which everything that is no markup is escaped and set in plain words."""
+def fill(folder: Path, **values: Any) -> str:
+    """The template `page.html.j2` of a folder with these values, in the style that all pages share and that of the folder.
+
+    Everything that is no markup is escaped and set in plain words.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     from quickstudy.evaluation.report import words
 
-    return Environment(
+    styles = [(place / "page.css").read_text(encoding="utf-8") for place in dict.fromkeys((Path(__file__).parent, folder))]
+    shared = {"mark": Markup(MARK), "words": words, "css": Markup("\n".join(styles))}
+    pages = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
@@ -66,26 +71,23 @@ def templates(folder: Path) -> Any:
         lstrip_blocks=True,
         finalize=lambda value: value if isinstance(value, Markup) or callable(value) else words.plain(value),
     )
+    return pages.get_template("page.html.j2").render(**values, **shared)
 
 
 def render(found: dict[str, Any]) -> str:
     """What `gather` found, as HTML."""
     from markupsafe import Markup, escape
 
-    from quickstudy.evaluation.report import words
     from quickstudy.evaluation.report.draw_intervals import certain
     from quickstudy.evaluation.report.draw_map import swatch
     from quickstudy.evaluation.report.figures import figures
 
     drawn = {name: Markup(drawing or "") for name, drawing in figures(found).items()}  # whose words are escaped already
-    template = templates(Path(__file__).parent).get_template("page.html.j2")
-    return template.render(
+    return fill(
+        Path(__file__).parent,
         **found,
         figures=drawn,
-        mark=Markup(MARK),
-        words=words,
         certain=certain,
         soft=lambda label: escape(label).replace("_", Markup("_<wbr>")),  # where a long label may break
         swatch=lambda place: Markup(swatch(place)),
-        css=Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8")),
     )

@@ -24,8 +24,6 @@ def render(found: dict[str, Any]) -> str:
     from quickstudy.evaluation.report import words
     from quickstudy.evaluation.table import with_interval
 
-    here, there = Path(__file__).parent, Path(report.__file__).parent
-
     def number(row: dict[str, Any], key: str) -> Any:
         """As `evaluate` prints it; the interval may go below the number, but does not break."""
         shown = words.minus(with_interval(row[key], row["ci95"], percent=False, signed=key == "difference"))
@@ -33,15 +31,4 @@ def render(found: dict[str, Any]) -> str:
         return Markup('{}{}<span class="interval">{}</span>').format(its, space, interval)
 
     recipe = "".join(c if c.isprintable() or c == "\n" else " " for c in found["recipe"])
-    return (
-        report.templates(here)
-        .get_template("page.html.j2")
-        .render(
-            **found | {"recipe": Markup(escape(recipe))},
-            drawn=Markup,
-            number=number,
-            mark=Markup(report.MARK),
-            words=words,
-            css=Markup("\n".join((place / "page.css").read_text(encoding="utf-8") for place in (there, here))),
-        )
-    )
+    return report.fill(Path(__file__).parent, **found | {"recipe": Markup(escape(recipe))}, drawn=Markup, number=number)

@@ -103,7 +103,8 @@ class PPO(Agent):
         order = (~live).byte().argsort(dim=0, stable=True)
         found = (_ordered(torch.stack(each), order) for each in (lives, ends, *zip(*happened, strict=True)))
         live, ended, read, actions, log_probs, values, rewards = found
-        rewards = rewards * live / self._unit_of(rewards * live, live).cpu()
+        rewards = rewards * live
+        rewards = rewards / self._unit_of(rewards, live).cpu()
         # Without a memory nothing is taken from one episode to the next, and none is expected there either.
         ahead = advantages(rewards, values * live, self.gamma, self.lam, None if model.remembers else ended)
         return Steps(read, actions, log_probs, normalised(ahead, live), ahead + values, live)
