@@ -38,7 +38,7 @@ from quickstudy.tasks.documents import documents
 from quickstudy.tasks.named import data_folder
 from quickstudy.tasks.text_domains import TextDomains
 
-OPERATIONS, A_STEP, PICKED_ON, JUDGED_ON = 4e12, 2, 4, 24
+OPERATIONS, A_STEP, PICKED_ON, JUDGED_ON = 8e12, 2, 4, 24
 NEW = ("science_abstracts_inspec", "recipes", "news_ag")
 """Domains that the joint start has not seen. Rates are picked on news_bbc."""
 AUTHORS = ("Moby-Dick", "Pride-and-Prejudice", "Adventures-of-Huckleberry-Finn")
