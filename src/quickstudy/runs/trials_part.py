@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field, model_validator
 
-from quickstudy.runs.kinds import Count, Natural
+from quickstudy.runs.kinds import Count, Natural, Positive, Share
 from quickstudy.runs.part import Part
 from quickstudy.tasks.environments.environment import Interface
 from quickstudy.tasks.environments.spaces import Discrete
@@ -46,6 +46,10 @@ class TrainingPart(Part):
     """What makes numbers of sentences."""
     control: tuple[Literal["rate", "optimizer", "data"], ...] = ("rate",)
     """What an action chooses."""
+    noise: tuple[Share, Share] = (0.0, 0.3)
+    """Share of training labels that are wrong, uniform between these."""
+    first_rate: tuple[Positive, Positive] = (0.003, 3.0)
+    """The rate at first, log-uniform between these; it stays unless it is controlled."""
     hidden: Count = 32
     """Units of a classifier."""
     steps: Count = 10
@@ -65,8 +69,7 @@ class TrainingPart(Part):
         from quickstudy.inner.training_loop.environment import TrainingEnvironment
 
         inputs, labels = _pool(self.set, self.fold, self.encoder, name)
-        settings = {"hidden": self.hidden, "steps": self.steps, "horizon": self.horizon, "control": self.control}
-        return TrainingEnvironment(inputs, labels, **settings)
+        return TrainingEnvironment(inputs, labels, **self.model_dump(exclude={"set", "fold", "encoder"}))
 
 
 @cache
