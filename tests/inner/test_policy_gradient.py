@@ -69,19 +69,41 @@ def test_the_gradient_of_reinforce_is_that_of_the_expected_reward():
     rewards = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
     probabilities = logits.softmax(0)
     (expected,) = torch.autograd.grad((probabilities * rewards).sum(), logits, retain_graph=True)
-    losses = reinforce_loss(Discrete(4).log_prob(logits.expand(4, 4), torch.arange(4)), rewards)  # of every action
-    (found,) = torch.autograd.grad((probabilities.detach() * losses).sum(), logits)
+    log_probs = Discrete(4).log_prob(logits.expand(4, 4), torch.arange(4))  # of every action
+    losses = probabilities.detach() * reinforce_loss(log_probs, log_probs.detach(), rewards)
+    (found,) = torch.autograd.grad(losses.sum(), logits)
     assert_close(found, -expected)
+
+
+def test_the_second_derivative_of_reinforce_is_that_of_the_expected_reward_too():
+    rewards = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
+    logits = torch.randn(4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    old = logits.log_softmax(0)
+
+    def hessian(loss):
+        return torch.autograd.functional.hessian(lambda its: (old.exp() * loss(its.log_softmax(0))).sum(), logits)
+
+    expected = torch.autograd.functional.hessian(lambda its: -(its.softmax(0) * rewards).sum(), logits)
+    assert_close(hessian(lambda log_probs: reinforce_loss(log_probs, old, rewards)), expected)
+    assert (hessian(lambda log_probs: -log_probs * rewards) - expected).abs().max() > 0.3  # of the usual form
 
 
 def test_a_linear_baseline_knows_what_is_linear():
     generator = torch.Generator().manual_seed(2)
     seen = torch.randn(20, 50, 3, generator=generator)
-    time = torch.arange(20.0)[:, None]
+    time, live = torch.arange(20.0)[:, None], torch.ones(20, 50, dtype=torch.bool)
     returns = seen @ torch.tensor([1.0, -2.0, 0.5]) + seen.square().sum(-1) + 0.3 * time - 0.01 * time**2 + 4
-    assert_close(linear_baseline(seen, returns), returns, atol=1e-3, rtol=1e-3)
+    assert_close(linear_baseline(seen, returns, live), returns, atol=1e-3, rtol=1e-3)
     noise = torch.randn(20, 50, generator=generator)
-    assert linear_baseline(seen, noise).std() < 0.2
+    assert linear_baseline(seen, noise, live).std() < 0.2
+
+
+def test_each_task_has_a_baseline_of_its_own_by_the_steps_that_count():
+    generator = torch.Generator().manual_seed(2)
+    seen, live = torch.randn(2, 20, 30, 3, generator=generator), torch.rand(2, 20, 30, generator=generator) < 0.7
+    returns = torch.stack([seen[0].sum(-1), 5 - seen[1].sum(-1)])
+    found = linear_baseline(seen, torch.where(live, returns, 99.0), live)
+    assert_close(found[live], returns[live], atol=1e-3, rtol=1e-3)
 
 
 def test_only_steps_that_count_are_normalised():

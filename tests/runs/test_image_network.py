@@ -129,7 +129,7 @@ def test_the_recipes_that_are_shipped_and_the_variants_they_name(path):
         (PROTO, "model.conv4.down=average", "model.conv4.down should be 'pool' or 'stride', not 'average'"),
         (PROTO, "model.conv4.batch_norm=support", "model.conv4.batch_norm should be 'transductive' or 'running', not 'support'"),
         (PROTO, "model.conv4.channels=2", "model.conv4.channels should be 1 or 3, not 2"),
-        (PROTO, "model.mlp=[2, 3]", "model needs exactly one of name, mlp, gru, policy, conv4, resnet12 and vit"),
+        (PROTO, "model.mlp=[2, 3]", "model needs exactly one of name, mlp, gru, fast_weights, policy, conv4, resnet12 and vit"),
         (PROTO, "model.conv4=7", "model.conv4 should be a group of keys, not 7"),
         (PROTO, "model={vit: {patch: 5}}", "patch=5 does not divide size=28"),
         (PROTO, "model.conv4.size=8", "size=8: four times halved by pooling nothing is left"),

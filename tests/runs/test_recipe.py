@@ -103,7 +103,11 @@ def test_rates_are_learned(tmp_path):
         ("adamw", "adamax", "recipe.yaml:8:20: outer.optimizer should be 'adam', 'adamw' or 'sgd', not 'adamax'"),
         ("[3, 4]", "[3]", "recipe.yaml:2:14: model.mlp should have at least 2 items, not [3]"),
         ("fold: 1}", "fold: 1, table: a.csv}", "recipe.yaml:3:7: data needs exactly one of set, table, unlabelled,"),
-        ("{mlp: [3, 4]}", "{}", "recipe.yaml:2:8: model needs exactly one of name, mlp, gru, policy, conv4, resnet12 and vit"),
+        (
+            "{mlp: [3, 4]}",
+            "{}",
+            "recipe.yaml:2:8: model needs exactly one of name, mlp, gru, fast_weights, policy, conv4, resnet12 and vit",
+        ),
         ("{mlp: [3, 4]}", "7", "recipe.yaml:2:8: model should be a group of keys, not 7"),
         ("model: {mlp: [3, 4]}\n", "", "recipe.yaml:1:1: the key model is missing"),
         ("steps: 120", "steps: 120\nsteps: 130", "recipe.yaml:10:1: the key 'steps' is here twice (first at recipe.yaml:9:1)"),
@@ -131,7 +135,7 @@ def test_what_is_wrong_and_where(tmp_path, old, new, said):
         ("steps.x=1", "--set steps.x=1: steps has no keys below it"),
         ("steps=[1", "--set steps=[1: not valid YAML"),
         ("episodes={ways: 0}", "--set episodes={ways: 0}: episodes.ways should be a whole number of at least 1"),
-        ("data.table=x.csv", "data needs exactly one of set, table, unlabelled, source, domains and trials"),
+        ("data.table=x.csv", "data needs exactly one of set, table, unlabelled, source, domains, trials and demonstrations"),
     ],
 )
 def test_an_override_is_named(tmp_path, change, said):

@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from quickstudy import QuickstudyError
+from quickstudy.inner.training_loop import SelectionEnvironment
 from quickstudy.runs.agents import agents_for
 from quickstudy.runs.build import build_learner, train_episodes, trials_of, validation_episodes
 from quickstudy.runs.recipe import Recipe
 from quickstudy.runs.train import open_run, train
-from quickstudy.tasks.environments import Bandits, MDPs
+from quickstudy.tasks.environments import Bandits, MDPs, Points
 
 RECIPE = """\
 learner: {name: rl2, outer_lr: 0.01, minibatches: 2, epochs: 2}
@@ -88,9 +90,49 @@ def test_a_run_is_opened_without_its_data(monkeypatch):
     assert (learner.model.observation, learner.model.action.count) == (8, 5)
 
 
+MODELS = "data={trials: {training: {control: [model], candidates: 3, hidden: 4, steps: 2, horizon: 6}, episodes: 1}}"
+
+
+def pool(name, fold, encoder, part):
+    """In place of embedded sentences; ten classes of eighty rows."""
+    labels = torch.arange(10).repeat(80)
+    return torch.randn(800, 3, generator=torch.Generator().manual_seed(len(part))) + labels[:, None], labels
+
+
+def test_models_are_chosen_between(recipe, tmp_path, monkeypatch):
+    from quickstudy.runs import trials_part
+    from quickstudy.schedules.policy import RatePolicy
+
+    monkeypatch.setattr(trials_part, "_pool", pool)
+    read = recipe(MODELS, "learner={name: strategy, minibatches: 2}", "model={policy: 8}", "episodes.tasks=4", "steps=1")
+    its = train_episodes(read)[0].environment
+    assert isinstance(its, SelectionEnvironment)
+    assert (its.candidates, its.training.hidden, its.training.steps, its.horizon) == (3, 4, 2, 6)
+    model = build_learner(read).model
+    assert (model.observation, model.action) == (its.observation, its.action)
+    train(read, tmp_path / "run")
+    opened, learner = open_run(tmp_path / "run")
+    trials = trials_of(opened, 4, seed=0)
+    assert len(trials.score(learner.adapt(trials.support))["return"]) == 4
+    with pytest.raises(QuickstudyError, match="has learned to decide model, and a schedule sets the rate alone; train one with"):
+        RatePolicy(tmp_path / "run")
+
+
+def test_four_models_where_nothing_else_is_said():
+    from quickstudy.runs.trials_part import TrainingPart
+
+    its = TrainingPart(control=("model",)).interface()
+    assert its.action.count == SelectionEnvironment.candidates == 4
+    assert "candidates" not in TrainingPart(control=("model",)).model_dump()
+
+
 @pytest.mark.parametrize(
     ("change", "environment"),
-    [("data.trials={bandits: {arms: 3}}", Bandits(3)), ("data.trials={mdps: {states: 4, horizon: 3}}", MDPs(4, 5, 3))],
+    [
+        ("data.trials={bandits: {arms: 3}}", Bandits(3)),
+        ("data.trials={mdps: {states: 4, horizon: 3}}", MDPs(4, 5, 3)),
+        ("data.trials={points: {goals: [0.1, 1], obstacles: 2}}", Points((0.1, 1.0), 2)),
+    ],
 )
 def test_environments_are_those_of_the_recipe(recipe, change, environment):
     read = recipe(change)
@@ -111,12 +153,21 @@ def test_a_gymnasium_environment_trains(recipe, tmp_path):
     ("change", "message"),
     [
         ("data={trials: {bandits: {arms: 1}}}", "data.trials.bandits.arms"),
-        ("data={trials: {episodes: 3}}", "exactly one of bandits, mdps, training and gymnasium"),
+        ("data={trials: {episodes: 3}}", "exactly one of bandits, mdps, points, training and gymnasium"),
         ("data={trials: {gymnasium: Nothing-v0}}", "Nothing"),
         ("data={trials: {gymnasium: 'os:Nothing-v0'}}", "would import a module; name a registered environment alone"),
+        (
+            "data={trials: {training: {control: [rate, model]}}}",
+            r"has control: \[rate, model\]; a choice of model goes with no other, so give \[model\] alone",
+        ),
+        (
+            "data={trials: {training: {candidates: 3}}}",
+            r"data.trials.training has candidates: 3, and no model is chosen; give control: \[model\], or leave it out",
+        ),
+        ("data={trials: {training: {control: [model], candidates: 1}}}", "data.trials.training.candidates"),
         ("data.trials.episodes=0", "data.trials.episodes"),
         ("episodes.shots=3", "episodes.shots: trials have episodes, in data.trials; leave it out"),
-        ("data={source: sinusoids}", "a gru is for agents, and there are no trials; give data.trials"),
+        ("data={source: sinusoids}", "gru is for agents, and there are no trials; give data.trials"),
         ("learner={name: maml}", "MAML does not act, and these data are trials; give an agent such as rl2"),
         ("model={policy: 8}", "RL2 learns in the memory of its policy, and a Policy has none; give model.gru"),
         ("model={mlp: [2, 2]}", "RL2 learns in the memory of its policy, and a Sequential has none; give model.gru"),

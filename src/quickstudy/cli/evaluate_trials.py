@@ -63,9 +63,11 @@ def evaluate_trials(
         return
     from quickstudy.evaluation.trials.gather import gather
     from quickstudy.evaluation.trials.page import write
+    from quickstudy.inner.training_loop import TrainingEnvironment
 
     with progress_bar() as show:  # a schedule that the page shows beside the run is tuned on further trainings
-        tuned_on = trials_of(recipe, TUNING, part="train", seed=recipe.seed) if part and part.training else None
+        tunes = isinstance(drawn.environment, TrainingEnvironment)
+        tuned_on = trials_of(recipe, TUNING, part="train", seed=recipe.seed) if tunes else None
         text = (run / "recipe.yaml").read_text(encoding="utf-8")
         seeds = {"the trials (--seed)": seed, "the run": recipe.seed}
         found = gather(result, observed, drawn, model=model, recipe=text, seeds=seeds, tuned_on=tuned_on, progress=show)

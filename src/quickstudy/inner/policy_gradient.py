@@ -72,9 +72,13 @@ def ppo_loss(log_probs: torch.Tensor, old: torch.Tensor, advantages: torch.Tenso
     return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages)
 
 
-def reinforce_loss(log_probs: torch.Tensor, advantages: torch.Tensor) -> torch.Tensor:
-    """-log pi(a) A, whose gradient is the policy gradient (Williams 1992); one value a step."""
-    return -log_probs * advantages.detach()
+def reinforce_loss(log_probs: torch.Tensor, old: torch.Tensor, advantages: torch.Tensor) -> torch.Tensor:
+    """-pi(a) / pi_old(a) A; one value a step.
+
+    Where pi is pi_old, its gradient is the policy gradient (Williams 1992), that of -log pi(a) A. Its second derivative is
+    that of what is expected too, which -log pi(a) A gets wrong (Al-Shedivat et al. 2018; Rothfuss et al. 2019, section 5).
+    """
+    return -(log_probs - old).exp() * advantages
 
 
 def returns_to_go(rewards: torch.Tensor, gamma: float) -> torch.Tensor:
@@ -82,16 +86,17 @@ def returns_to_go(rewards: torch.Tensor, gamma: float) -> torch.Tensor:
     return advantages(rewards, torch.zeros_like(rewards), gamma, 1.0)
 
 
-def linear_baseline(seen: torch.Tensor, returns: torch.Tensor, ridge: float = 1e-5) -> torch.Tensor:
+def linear_baseline(seen: torch.Tensor, returns: torch.Tensor, live: torch.Tensor, ridge: float = 1e-5) -> torch.Tensor:
     """Returns as a linear function of observation, its square and time, fitted to them (Duan et al. 2016, benchmarking RL).
 
     Args:
-        seen: observations, `(steps, trials, dim)`.
-        returns: `(steps, trials)`.
+        seen: observations, `(..., steps, trials, dim)`; whatever comes before the steps has a function of its own.
+        returns: `(..., steps, trials)`.
+        live: whether a step counts, of that shape.
     """
-    steps, trials = returns.shape
-    time = (torch.arange(steps).to(returns) / 100)[:, None, None].expand(steps, trials, 1)
-    features = torch.cat([seen, seen.square(), time, time**2, time**3, torch.ones_like(time)], dim=-1).flatten(0, 1).double()
-    gram = features.T @ features + ridge * torch.eye(features.shape[1], dtype=torch.double)
-    weights = torch.linalg.solve(gram, features.T @ returns.flatten().double())
-    return (features @ weights).view(steps, trials).to(returns)
+    time = (torch.arange(returns.shape[-2]).to(returns) / 100)[:, None, None].expand(*returns.shape, 1)
+    features = torch.cat([seen, seen.square(), time, time**2, time**3, torch.ones_like(time)], dim=-1).double()
+    counted = (features * live[..., None]).flatten(-3, -2)
+    gram = counted.mT @ counted + ridge * torch.eye(features.shape[-1], dtype=torch.double)
+    weights = torch.linalg.solve(gram, counted.mT @ returns.flatten(-2)[..., None].double())
+    return (features @ weights[..., None, :, :]).squeeze(-1).to(returns)

@@ -25,9 +25,10 @@ class Policy(nn.Module):
     def __init__(self, environment: Environment | Interface, width: int = 64, *, seed: int = 0):
         super().__init__()
         self.observation, self.action, self.width = environment.observation, environment.action, width
+        self.inputs = self.observation + self.action.width + 2
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.body = self.made(self.observation + self.action.width + 2)
+            self.body = self.made(self.inputs)
             self.actor = nn.Linear(width, self.action.outputs)
             self.critic = nn.Linear(width, 1)
         for head in (self.actor, self.critic):  # begins by trying every action alike
@@ -41,6 +42,10 @@ class Policy(nn.Module):
     def read(self, seen: torch.Tensor, action: torch.Tensor, reward: torch.Tensor, ended: torch.Tensor) -> torch.Tensor:
         """The input of a step, `(trials, inputs)`."""
         return torch.cat([seen, self.action.encode(action), reward[:, None], ended[:, None].float()], dim=1)
+
+    def last_rewards(self, read: torch.Tensor) -> torch.Tensor:
+        """Those that stand in inputs `(..., inputs)`."""
+        return read[..., -2]
 
     def begin(self, trials: int) -> torch.Tensor:
         """The memory of one that has read nothing, `(1, trials, ...)`."""

@@ -11,17 +11,20 @@ from torch import nn
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
+from quickstudy.models.fast_weights import FastWeightPolicy
 from quickstudy.models.language_model import LanguageModel
 from quickstudy.models.loading import load, tokenizer
 from quickstudy.models.networks import mlp
 from quickstudy.models.policy import Policy, RecurrentPolicy
 from quickstudy.runs.image_network import build_network, check_network, check_ways, pictures_of
+from quickstudy.runs.imitation import build_policy, check_policy, demonstrations_of
 from quickstudy.runs.recipe import DataPart, EpisodesPart, Recipe, ValidationPart
 from quickstudy.runs.trials_part import TrialsPart
 from quickstudy.tasks import named
 from quickstudy.tasks.environments import Environment
 from quickstudy.tasks.episodes import Episodes
 from quickstudy.tasks.image_tables import is_source
+from quickstudy.tasks.robots.demonstrations import Demonstrations
 from quickstudy.tasks.sinusoids import Sinusoids
 from quickstudy.tasks.table import Table
 from quickstudy.tasks.task import Task
@@ -39,11 +42,11 @@ def build_model(recipe: Recipe, *, adapters: bool = True) -> nn.Module:
     """The recipe's model before any training; without its adapters, the plain pretrained one."""
     part = recipe.model
     if part.mlp is not None:
-        return mlp(part.mlp, seed=recipe.seed)
-    for key, made in (("gru", RecurrentPolicy), ("policy", Policy)):
+        return mlp(part.mlp, seed=recipe.seed) if recipe.data.demonstrations is None else build_policy(recipe)
+    for key, made in (("gru", RecurrentPolicy), ("fast_weights", FastWeightPolicy), ("policy", Policy)):
         if (width := getattr(part, key)) is not None:
             if recipe.data.trials is None:
-                raise recipe.problem(f"a {key} is for agents, and there are no trials; give data.trials", ("model", key))
+                raise recipe.problem(f"{key} is for agents, and there are no trials; give data.trials", ("model", key))
             return made(_named(recipe, TrialsPart.interface), width, seed=recipe.seed)
     if part.network is not None:
         return build_network(recipe)
@@ -69,28 +72,32 @@ def build_learner(recipe: Recipe, *, allow_files: bool = True) -> Learner:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)  # weights that a learner adds to its model
         try:
-            return cls(model, **settings)  # type: ignore[call-arg]
+            learner = cls(model, **settings)  # type: ignore[call-arg]
         except QuickstudyError as error:
             raise recipe.problem(str(error), ("learner",)) from error
         except TypeError as error:
             if "argument" not in str(error):
                 raise
             raise recipe.problem(str(error).replace("__init__() ", "").replace("()", ""), ("learner",)) from error
+    check_policy(recipe, learner)
+    return learner
 
 
-def data_part(recipe: Recipe, name: PartName) -> Table | Sinusoids | TextDomains:
-    """The tasks' source for training, validation or test. Tables share no class between them, and text no domain."""
+def data_part(recipe: Recipe, name: PartName) -> Table | Sinusoids | TextDomains | Demonstrations:
+    """The tasks' source for training, validation or test. Tables share no class between them, text no domain, robots no task."""
     data = recipe.data
     if data.source is not None:
         return Sinusoids()
     try:
+        if data.demonstrations is not None:
+            return demonstrations_of(recipe, name)
         if data.domains is not None:
             return data.domains.read(name, tokenizer(str(recipe.model.name)), seed=data.seed)
         if data.set is not None and (data.fold is not None or _has_folds(data.set)):
             return named.select_part(data.set, split=name, fold=data.fold or 1)[0]
         return _table(data).divide(fractions=FRACTIONS, seed=data.seed)[name]
     except QuickstudyError as error:
-        key = next(key for key in ("set", "unlabelled", "table", "domains") if getattr(data, key) is not None)
+        key = next(key for key in ("set", "unlabelled", "table", "domains", "demonstrations") if getattr(data, key) is not None)
         raise recipe.problem(str(error), ("data", key)) from error
 
 
@@ -171,7 +178,7 @@ def _check_reads(recipe: Recipe, model: nn.Module, cls: type[Learner]) -> None:
     if isinstance(model, LanguageModel) and cls.language_models_only and "classify" in cls.kinds and data.domains is None:
         return  # it puts sentences and labels into words
     images = named.divided_by_class(data.set or data.table or "") or (data.table is not None and is_source(Path(data.table)))
-    held = "numbers" if data.source else "texts" if data.domains else "images" if images else "sentences"
+    held = "numbers" if data.source or data.demonstrations else "texts" if data.domains else "images" if images else "sentences"
     reads = "images" if recipe.model.network else f"{getattr(model, 'reads', 'number')}s"
     if reads != held:
         raise recipe.problem(f"the model reads {reads}, and the data hold {held}; give another model, or other data", ("model",))

@@ -74,6 +74,8 @@ class ModelPart(Part):
     """In place of a name: the widths of a perceptron, from inputs to outputs."""
     gru: Count | None = None
     """In place of a name: a recurrent policy with so many units of memory, for agents."""
+    fast_weights: Count | None = None
+    """In place of a name: a policy of so many units whose memory is associations, for agents."""
     policy: Count | None = None
     """In place of a name: a policy of two layers of so many units, without memory, for agents."""
     conv4: Conv4Part | None = None
@@ -99,9 +101,9 @@ class ModelPart(Part):
 
     @model_validator(mode="after")
     def _one(self) -> ModelPart:
-        kinds = self.name, self.mlp, self.gru, self.policy, self.conv4, self.resnet12, self.vit
+        kinds = self.name, self.mlp, self.gru, self.fast_weights, self.policy, self.conv4, self.resnet12, self.vit
         if sum(each is not None for each in kinds) != 1:
-            raise ValueError("needs exactly one of name, mlp, gru, policy, conv4, resnet12 and vit")
+            raise ValueError("needs exactly one of name, mlp, gru, fast_weights, policy, conv4, resnet12 and vit")
         for key in ("lora", "dtype"):
             if getattr(self, key) is not None and self.name is None:
                 raise ValueError(f"has {key}, which belongs to a named model")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field, model_validator
 
-from quickstudy.runs.kinds import Count, Natural, Positive, Share
+from quickstudy.runs.kinds import Count, Natural, NotNegative, Positive, Share
 from quickstudy.runs.part import Part
 from quickstudy.tasks.environments.environment import Interface
 from quickstudy.tasks.environments.spaces import Discrete
@@ -35,6 +35,21 @@ class MDPsPart(Part):
     """Steps of an episode."""
 
 
+class PointsPart(Part):
+    """A point in the plane that is to find a goal it is not told (`tasks/environments/points.py`)."""
+
+    goals: tuple[NotNegative, Positive] = (0.0, 0.5)
+    """The larger coordinate of a goal lies between these."""
+    obstacles: Natural = 0
+    """Circles in the way, other ones in each task."""
+    radius: Positive = 0.1
+    """Of each."""
+    goal_seen: bool = False
+    """Whether the goal is told after all."""
+    horizon: Count = 100
+    """Steps of an episode."""
+
+
 class TrainingPart(Part):
     """Small classifiers that train on embedded sentences (`inner/training_loop/environment.py`); a decision is a step."""
 
@@ -44,12 +59,16 @@ class TrainingPart(Part):
     """Which fold."""
     encoder: str = "minilm"
     """What makes numbers of sentences."""
-    control: tuple[Literal["rate", "optimizer", "data"], ...] = ("rate",)
-    """What an action chooses."""
+    control: tuple[Literal["rate", "optimizer", "data", "model"], ...] = ("rate",)
+    """What an action chooses; `model`, which of several goes on (`inner/training_loop/selection.py`), stands alone."""
+    candidates: Annotated[Count, Field(ge=2)] | None = None
+    """Models to choose from, of up to so many units as `hidden` says; null: 4."""
     noise: tuple[Share, Share] = (0.0, 0.3)
     """Share of training labels that are wrong, uniform between these."""
     first_rate: tuple[Positive, Positive] = (0.003, 3.0)
     """The rate at first, log-uniform between these; it stays unless it is controlled."""
+    optimizers: tuple[Literal["sgd", "momentum", "adam"], ...] = ("sgd",)
+    """Each training has one of them, where none is chosen."""
     hidden: Count = 32
     """Units of a classifier."""
     steps: Count = 10
@@ -57,19 +76,36 @@ class TrainingPart(Part):
     horizon: Count = 12
     """Decisions."""
 
+    @model_validator(mode="after")
+    def _models(self) -> TrainingPart:
+        if "model" in self.control and len(self.control) > 1:
+            raise ValueError(
+                f"has control: [{', '.join(self.control)}]; a choice of model goes with no other, so give [model] alone"
+            )
+        if self.candidates is not None and "model" not in self.control:
+            raise ValueError(f"has candidates: {self.candidates}, and no model is chosen; give control: [model], or leave it out")
+        return self
+
     def interface(self) -> Interface:
         """As of `TrialsPart`."""
         from quickstudy.inner.training_loop import TrainingEnvironment
         from quickstudy.inner.training_loop.controls import Controls
+        from quickstudy.inner.training_loop.selection import CANDIDATES, interface
 
+        if "model" in self.control:
+            return interface(self.candidates or CANDIDATES)
         return Interface(TrainingEnvironment.observation, Discrete(Controls(self.control).count))
 
     def environment(self, name: str) -> Any:
         """That of this part of the data."""
-        from quickstudy.inner.training_loop.environment import TrainingEnvironment
+        from quickstudy.inner.training_loop import SelectionEnvironment, TrainingEnvironment
+        from quickstudy.inner.training_loop.selection import CANDIDATES
 
         inputs, labels = _pool(self.set, self.fold, self.encoder, name)
-        return TrainingEnvironment(inputs, labels, **self.model_dump(exclude={"set", "fold", "encoder"}))
+        settings = self.model_dump(exclude={"set", "fold", "encoder", "control", "candidates"})
+        if "model" in self.control:
+            return SelectionEnvironment(TrainingEnvironment(inputs, labels, **settings), self.candidates or CANDIDATES)
+        return TrainingEnvironment(inputs, labels, **settings, control=self.control)
 
 
 @cache
@@ -94,6 +130,8 @@ class TrialsPart(Part):
     """Arms that pay with a probability of their own."""
     mdps: MDPsPart | None = None
     """States, actions and rewards that each task draws anew."""
+    points: PointsPart | None = None
+    """Goals in the plane."""
     training: TrainingPart | None = None
     """Trainings, and one who chooses how they go on."""
     gymnasium: str | None = None
@@ -105,8 +143,8 @@ class TrialsPart(Part):
 
     @model_validator(mode="after")
     def _one(self) -> TrialsPart:
-        if sum(each is not None for each in (self.bandits, self.mdps, self.training, self.gymnasium)) != 1:
-            raise ValueError("needs exactly one of bandits, mdps, training and gymnasium")
+        if sum(each is not None for each in (self.bandits, self.mdps, self.points, self.training, self.gymnasium)) != 1:
+            raise ValueError("needs exactly one of bandits, mdps, points, training and gymnasium")
         if self.gymnasium and ":" in self.gymnasium:
             raise ValueError(f"has gymnasium: {self.gymnasium}, which would import a module; name a registered environment alone")
         return self
@@ -124,12 +162,14 @@ class TrialsPart(Part):
         Raises:
             QuickstudyError: one of Gymnasium that cannot be made.
         """
-        from quickstudy.tasks.environments import Bandits, Gymnasium, MDPs
+        from quickstudy.tasks.environments import Bandits, Gymnasium, MDPs, Points
 
         if self.bandits is not None:
             return Bandits(self.bandits.arms)
         if self.mdps is not None:
             return MDPs(**self.mdps.model_dump())
+        if self.points is not None:
+            return Points(**self.points.model_dump())
         if self.training is not None:
             return self.training.environment(name)
         return Gymnasium(str(self.gymnasium))

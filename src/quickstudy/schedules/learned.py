@@ -32,8 +32,7 @@ class LearnedSchedule:
     - the training loss is the mean of the minibatches since the last decision, each before its update;
     - the validation loss is the last one that was given; until there is one, the training loss stands in for it;
     - the norms of gradient and update are those of the last step before a decision, not means over its steps; the gradient is
-      as the optimizer has it, so one that is clipped is seen clipped;
-    - at the start the update is the optimizer's own, where the environment has that of SGD.
+      as the optimizer has it, so one that is clipped is seen clipped.
 
     During the last step before a decision a copy of the weights is held. Nothing here draws random numbers. Where several
     processes train together, give each of them the mean of their losses.

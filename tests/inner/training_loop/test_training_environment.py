@@ -238,6 +238,23 @@ def test_schedules_may_have_another_optimizer_and_other_data():
         train_by(environment, tasks, lambda *_: 0.3, seeded(), data="half")
 
 
+def test_each_training_has_an_optimizer_of_its_own():
+    """Those with SGD go on as if all had it, and those with Adam likewise; what is seen at first is a step of that kind."""
+    environment = small(optimizers=("sgd", "adam"))
+    tasks = environment.draw(40, seeded())
+    its = tasks["optimizer"]
+    assert set(its.tolist()) == {0, 1}
+    without = {name: values for name, values in tasks.items() if name != "optimizer"}
+    kept = [torch.full((40,), KEEP)] * 3
+    states, seen, *_ = played(environment, tasks, kept)
+    by_schedule, _ = train_by(environment, tasks, lambda *_: tasks["rate"], seeded())
+    for number, name in enumerate(environment.optimizers):
+        alone_states, alone_seen, *_ = played(small(optimizers=(name,)), without, kept)
+        assert_close(seen[:, its == number], alone_seen[:, its == number])
+        assert (states[-1].judged.validation != alone_states[-1].judged.validation).any()
+    assert_close(by_schedule[2].log(), states[-1].judged.validation)
+
+
 def test_a_plateau_lowers_the_rate_of_its_own_trial():
     """At a rate far too high nothing improves, and the rate falls until something does."""
     environment = small(horizon=8, noise=(0.0, 0.0))
@@ -252,6 +269,8 @@ def test_a_plateau_lowers_the_rate_of_its_own_trial():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"optimizers": ("sgd", "lion")}, "optimizers has 'lion', which is not known; it is made of sgd, momentum, adam"),
+        ({"optimizers": ("adam",), "control": ("optimizer",)}, "give at least one, and none where an action chooses"),
         ({"control": ("lr",)}, "control has 'lr', which is not known; it is made of rate, optimizer, data"),
         ({"control": "rate"}, "control='rate': give a tuple out of rate, optimizer, data"),
         ({"control": ()}, r"control=\(\): give a tuple"),

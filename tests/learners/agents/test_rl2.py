@@ -10,10 +10,14 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.inner.policy_gradient import advantages
 from quickstudy.learners.agents.ppo import PPO
 from quickstudy.learners.agents.rl2 import RL2
+from quickstudy.models.fast_weights import HEADS, KEYS, NOTHING, SHARPNESS, FastWeightPolicy
 from quickstudy.models.networks import mlp
 from quickstudy.models.policy import Policy, RecurrentPolicy
 from quickstudy.tasks.environments import Bandits, Discrete
 from quickstudy.tasks.trials import Trials, TrialStream
+
+
+memories = pytest.mark.parametrize("memory", [RecurrentPolicy, FastWeightPolicy])
 
 
 class Uneven:
@@ -32,9 +36,9 @@ class Uneven:
         return state, state, state[:, 1] + tasks["steps"], state[:, 0] >= tasks["steps"]
 
 
-def moved(environment, **settings):
+def moved(environment, memory=RecurrentPolicy, **settings):
     """RL^2 whose policy does not treat all actions alike."""
-    learner = RL2(RecurrentPolicy(environment, 8, seed=1), **settings)
+    learner = RL2(memory(environment, 8, seed=1), **settings)
     with torch.no_grad():
         for parameter in learner.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)) * 0.3)
@@ -48,9 +52,10 @@ def test_at_first_all_actions_are_alike():
     assert (values == 0).all()
 
 
-def test_what_was_played_is_read_again_alike():
+@memories
+def test_what_was_played_is_read_again_alike(memory):
     """The probabilities of a whole trial at once are those of its steps one by one: so the first ratio of PPO is 1."""
-    learner, trials = moved(Uneven()), Trials.draw(Uneven(), 9, episodes=3)
+    learner, trials = moved(Uneven(), memory), Trials.draw(Uneven(), 9, episodes=3)
     played = learner.play(trials)
     outputs, values, _ = learner.model(played.read, learner.model.begin(9))
     found = learner.model.action.log_prob(outputs, played.actions)
@@ -58,8 +63,9 @@ def test_what_was_played_is_read_again_alike():
     assert (played.returns - values)[played.live].std() > 0
 
 
-def test_a_trial_does_not_depend_on_how_long_the_others_take():
-    learner, both = moved(Uneven()), Trials.draw(Uneven(), 3, episodes=3)
+@memories
+def test_a_trial_does_not_depend_on_how_long_the_others_take(memory):
+    learner, both = moved(Uneven(), memory), Trials.draw(Uneven(), 3, episodes=3)
     played = learner.play(both)
     assert played.live.sum(0).tolist() == [3, 6, 9]
     assert (played.live.int().diff(dim=0) <= 0).all()  # what counts comes first
@@ -126,8 +132,9 @@ def test_minibatches_are_all_trials_once_an_epoch():
     assert_close(found, learner.play(trials).read.sum((0, 2)).sort().values)
 
 
-def test_adapting_changes_no_weight_and_is_repeatable():
-    learner = moved(Uneven())
+@memories
+def test_adapting_changes_no_weight_and_is_repeatable(memory):
+    learner = moved(Uneven(), memory)
     before = {name: value.clone() for name, value in learner.state_dict().items()}
     trials = Trials.draw(Uneven(), 6, episodes=2, explored=1)
     first, second = learner.adapt(trials.support), learner.adapt(trials.support)
@@ -136,7 +143,8 @@ def test_adapting_changes_no_weight_and_is_repeatable():
     assert_close(learner.state_dict(), before, atol=0, rtol=0)
 
 
-def test_the_memory_is_what_learns():
+@memories
+def test_the_memory_is_what_learns(memory):
     """Two arms, one of which always pays: ten pulls are learned in seconds, and without memory they are a guess."""
 
     class Sure(Bandits):
@@ -144,7 +152,7 @@ def test_the_memory_is_what_learns():
             first = torch.randint(2, (trials,), generator=generator)
             return {"arms": torch.stack([first, 1 - first], dim=1).float()}
 
-    learner, stream = RL2(RecurrentPolicy(Sure(2), 16)), TrialStream(Sure(2), 128, episodes=10)
+    learner, stream = RL2(memory(Sure(2), 16)), TrialStream(Sure(2), 128, episodes=10)
     optimizer = torch.optim.Adam(learner.parameters(), lr=learner.outer_lr)
     for step in range(60):
         learner.progress = step / 60
@@ -169,3 +177,42 @@ def test_the_memory_is_what_learns():
 def test_a_model_without_memory_is_refused():
     with pytest.raises(QuickstudyError, match="RL2 learns in the memory of its policy, and a Sequential has none"):
         RL2(mlp([2, 2]))
+
+
+def test_what_was_written_at_a_key_is_read_as_a_mean():
+    """The whole trial at once is W_t = W_{t-1} + k_t v_t^T, step by step, with how much was written beside it."""
+    policy = FastWeightPolicy(Bandits(3), 8, seed=1)
+    read = torch.randn(4, 2, policy.inputs, generator=torch.Generator().manual_seed(0))
+    found, _ = policy.states(read, policy.begin(2))
+    written, last = torch.zeros(2, HEADS, KEYS, KEYS), torch.zeros(2, policy.inputs)
+    count = torch.zeros(2, HEADS, KEYS)
+    for step, now in enumerate(read):
+        embedded = policy.body["embed"](torch.cat([now, last], dim=1)).tanh()
+        query, key, value = (policy.body[name](embedded).view(2, HEADS, KEYS) for name in ("query", "key", "value"))
+        query, key = ((SHARPNESS * each).softmax(-1) for each in (query, key))
+        written, count, last = written + key[..., None] * value[..., None, :], count + key, now
+        much = (query * count).sum(-1, keepdim=True)
+        mean = torch.einsum("thk,thkv->thv", query, written) / (much + NOTHING)
+        assert_close(found[step], policy.body["out"](torch.cat([embedded, torch.cat([mean, much], -1).flatten(1)], dim=1)))
+
+
+@memories
+def test_rewards_that_follow_are_predicted(memory):
+    """What is not predicted is a share of the mean square: 1 for a prediction of nothing; and the memory learns from it."""
+    learner = moved(Bandits(2), memory, prediction=1.0, entropy=0.0, value=0.0)
+    played = learner.play(Trials.draw(Bandits(2), 64, episodes=6))
+    with_it, states = learner(played), learner.model.states(played.read, learner.model.begin(64))[0]
+    paid = played.read[1:, :, -2]
+    assert set(paid.unique().tolist()) == {0.0, 1.0}
+    assert learner.predictor is not None
+    told = torch.cat([states, torch.nn.functional.one_hot(played.actions, 2)], dim=-1)[:-1]
+    expected = (learner.predictor(told).squeeze(-1) - paid).square().mean() / paid.mean()
+    learner.prediction = 0.0
+    assert_close(with_it - learner(played), expected)
+    (gradient,) = torch.autograd.grad(expected, [next(learner.model.body.parameters())])
+    assert gradient.abs().max() > 0
+    with torch.no_grad():
+        for parameter in learner.predictor.parameters():
+            parameter.zero_()
+    learner.prediction = 1.0
+    assert_close(learner._unpredicted(played, states), torch.tensor(1.0))

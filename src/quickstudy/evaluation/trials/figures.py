@@ -9,6 +9,7 @@ from typing import Any
 from quickstudy.evaluation.report.draw_intervals import certain
 from quickstudy.evaluation.trials.curves import Curve, median_curve
 from quickstudy.evaluation.trials.draw_bands import Line, bands
+from quickstudy.evaluation.trials.draw_paths import paths
 from quickstudy.evaluation.trials.facts import alike, beside_cosine
 from quickstudy.evaluation.trials.observed import Played
 from quickstudy.evaluation.trials.setting import Setting
@@ -67,6 +68,38 @@ def of_bandits(agents: Sequence[Played], its: Setting) -> dict[str, Drawn]:
         (tried, _drawn([Line(name, judged.tried, 0)], its, "different arms so far", "tried", tried_title, least=0.0)),
     ]
     return {key: Drawn(*each) for key, each in zip(("regret", "best", "tried"), found, strict=True)}
+
+
+def of_models(agents: Sequence[Played], halving: Curve | None) -> dict[str, Drawn]:
+    """How often every agent trains the model that is best in the end, by name; nothing where no models are chosen.
+
+    Args:
+        halving: that of successive halving in the same trials.
+    """
+    judged = agents[0]
+    if halving is None or judged.on_best is None:
+        return {}
+    name, curve = judged.learner.title, judged.on_best
+    shares = [f"{100 * sum(each.middle) / len(each.middle):.0f}%" for each in (curve, halving)]
+    said = f"{name} gives {shares[0]} of its budget to the candidate that is best in the end, successive halving {shares[1]}."
+    others = [(agent.learner.title, agent.on_best) for agent in agents[1:] if agent.on_best]
+    named = [(name, curve), ("successive halving", halving), *others]
+    lines = [Line(title, its, place) for place, (title, its) in enumerate(named)]
+    title = "Share of the trials in which each decision goes to the candidate that is best in the end"
+    up = "share of the trials"
+    return {"best": Drawn(said, bands(lines, "decision", up, key="best", title=title, percent=True, least=0.0, most=1.0))}
+
+
+def of_points(agents: Sequence[Played]) -> Drawn | None:
+    """The ways of the judged agent before and after it has learned; None where there are none."""
+    judged = agents[0]
+    if judged.ways is None:
+        return None
+    name, (before, after) = judged.learner.title, judged.ways
+    first, last = alike(before.paid, after.paid)
+    said = f"In these {len(after.each)} tasks {name}'s mean return of an episode is {first} before it has learned anything, "
+    said += f"and {last} after."
+    return Drawn(said, paths(judged.ways, key="paths", title=f"Ways of {name} before and after it has learned a task"))
 
 
 def of_trainings(agents: Sequence[Played], cosine: Cosine | None, *, rate: bool) -> dict[str, Drawn]:

@@ -11,11 +11,12 @@ from quickstudy.evaluation.evaluate import Progress, ranking, verdict
 from quickstudy.evaluation.report import words
 from quickstudy.evaluation.report.gather import command, peak_memory
 from quickstudy.evaluation.trials.facts import beside_cosine, facts
-from quickstudy.evaluation.trials.figures import of_bandits, of_trainings, over_a_trial
+from quickstudy.evaluation.trials.figures import of_bandits, of_models, of_points, of_trainings, over_a_trial
+from quickstudy.evaluation.trials.models import halving
 from quickstudy.evaluation.trials.observed import Observed
 from quickstudy.evaluation.trials.setting import Setting, counted, setting
 from quickstudy.evaluation.trials.trainings import environment_of, tuned_cosine
-from quickstudy.inner.training_loop.environment import TrainingEnvironment
+from quickstudy.inner.training_loop import TrainingEnvironment
 from quickstudy.inner.training_loop.schedules import GRID
 from quickstudy.tasks.trials import Trials
 
@@ -61,6 +62,8 @@ def gather(
         "order": ranking(result),
         "rewards": over_a_trial(agents, its),
         "bandits": of_bandits(agents, its),
+        "models": of_models(agents, halving(trials)),
+        "points": of_points(agents),
         "trainings": of_trainings(agents, cosine, rate=rate),
         "cosine": cosine,
         "rates": len(GRID),

@@ -9,11 +9,13 @@ import torch
 
 from quickstudy.evaluation.statistics import Interval, mean_interval
 from quickstudy.evaluation.trials.curves import Curve, mean_curve, on_best, regret, rewards, tried
+from quickstudy.evaluation.trials.models import on_best_model
+from quickstudy.evaluation.trials.paths import Ways, before_and_after
 from quickstudy.evaluation.trials.record import Recording
 from quickstudy.evaluation.trials.trainings import Trained, trained_by
-from quickstudy.inner.training_loop.environment import TrainingEnvironment
+from quickstudy.inner.training_loop import SelectionEnvironment, TrainingEnvironment
 from quickstudy.learners.base import Learner
-from quickstudy.tasks.environments import Bandits
+from quickstudy.tasks.environments import Bandits, Points
 from quickstudy.tasks.trials import Trials
 
 
@@ -25,8 +27,9 @@ class Played:
         rewards: by episode; where a trial is a single one, by step.
         trials: how many it played.
         gain: what the last of these pays more than the first, and its 95% interval.
-        regret, on_best, tried: of bandits, by pull.
+        regret, on_best, tried: of bandits, by pull. Where models are chosen, `on_best` is of those, by decision.
         trained: of trainings.
+        ways: in the plane.
     """
 
     learner: Learner
@@ -37,6 +40,7 @@ class Played:
     on_best: Curve | None = None
     tried: Curve | None = None
     trained: Trained | None = None
+    ways: list[Ways] | None = None
 
 
 class Observed:
@@ -60,4 +64,8 @@ class Observed:
             more = {name: mean_curve(its(record, tasks).to(torch.float64)) for name, its in found.items()}
         if isinstance(trials.environment, TrainingEnvironment):
             more = {"trained": trained_by(record, trials)}
+        if isinstance(trials.environment, Points):
+            more = {"ways": before_and_after(recording, trials)}
+        if isinstance(trials.environment, SelectionEnvironment):
+            more = {"on_best": on_best_model(record)}
         self.agents.append(Played(learner, len(trials), mean_curve(paid), gain, **more))

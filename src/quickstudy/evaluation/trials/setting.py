@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quickstudy.inner.training_loop.environment import TrainingEnvironment
-from quickstudy.tasks.environments import Bandits, MDPs
+from quickstudy.inner.training_loop import SelectionEnvironment, TrainingEnvironment
+from quickstudy.tasks.environments import Bandits, MDPs, Points
 from quickstudy.tasks.trials import Trials
 
 
@@ -34,12 +34,18 @@ def setting(trials: Trials) -> Setting:
     one = episodes == 1
     if isinstance(its, Bandits):
         return Setting(f"bandits of {its.arms} arms", counted(episodes, "pull"), "pull", "reward of a pull", one)
-    if isinstance(its, TrainingEnvironment):
-        name = f"trainings of small classifiers on tasks of {its.classes} classes"
+    if isinstance(its, TrainingEnvironment | SelectionEnvironment):
+        if isinstance(its, SelectionEnvironment):
+            what, whose, classes = f"budgets among {its.candidates} small classifiers", " of the best model", its.training.classes
+        else:
+            what, whose, classes = "trainings of small classifiers", "", its.classes
+        name = f"{what} on tasks of {classes} classes"
         length = counted(its.horizon, "decision") + ("" if one else f" in each of {episodes} trainings")
         point = "decision" if one else "training"
-        return Setting(name, length, point, f"decrease of log validation loss in a {point}", one)
+        return Setting(name, length, point, f"decrease of log validation loss{whose} in a {point}", one)
     name, most = getattr(its, "name", type(its).__name__), "at most "
+    if isinstance(its, Points):
+        name = "the plane, where a goal is hidden"
     if isinstance(its, MDPs):
         name, most = f"MDPs of {counted(its.states, 'state')} and {counted(its.actions, 'action')}", ""
     point = "step" if one else "episode"

@@ -10,7 +10,7 @@ import torch
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.inner.training_loop.controls import OPTIMIZERS, Controls, draw_rows
-from quickstudy.inner.training_loop.networks import Training, gradient, initial, logits, norm
+from quickstudy.inner.training_loop.networks import Training, initial, logits
 from quickstudy.inner.training_loop.state import TrainingState, judge
 from quickstudy.tasks.environments.environment import Tensors
 from quickstudy.tasks.environments.spaces import Discrete
@@ -37,7 +37,7 @@ class TrainingEnvironment:
     3. change of log validation loss since then, 0 at first;
     4. log of training loss over validation loss;
     5. log of the gradient's norm, mean over the last updates of minibatches, over that of a minibatch at the start;
-    6. log of an update's norm over that of the weights, mean over the last updates; at first, of a step of SGD;
+    6. log of an update's norm over that of the weights, mean over the last updates; at first, of a step that is not made;
     7. log of the rate over the first rate.
     Logarithms are natural and cut to [-10, 10].
 
@@ -53,6 +53,7 @@ class TrainingEnvironment:
         steps: updates for each decision.
         horizon: decisions.
         first_rate: log-uniform between these.
+        optimizers: names in `OPTIMIZERS`; each training has one of them, at random, where none is chosen.
         control: what an action chooses, out of `"rate"` (its factor), `"optimizer"` and `"data"`, as `Controls` says.
 
     Raises:
@@ -70,6 +71,7 @@ class TrainingEnvironment:
     steps: int = 10
     horizon: int = 12
     first_rate: tuple[float, float] = (0.003, 3.0)
+    optimizers: tuple[str, ...] = ("sgd",)
     control: tuple[str, ...] = ("rate",)
     pool: str = field(init=False)
     """A fingerprint of the data, so that environments on different pools are told apart."""
@@ -93,12 +95,16 @@ class TrainingEnvironment:
 
     @property
     def training(self) -> Training:
-        """Plain SGD, or all optimizers where one is chosen."""
-        return Training(*(OPTIMIZERS.values() if "optimizer" in self.control else [OPTIMIZERS["sgd"]]))
+        """By the optimizers that there are; all of them where one is chosen."""
+        return Training(*(OPTIMIZERS[name] for name in (OPTIMIZERS if "optimizer" in self.control else self.optimizers)))
 
     def draw(self, trials: int, generator: torch.Generator) -> Tensors:
+        """Data, and a model for each."""
+        return {**self.draw_data(trials, generator), **self.draw_models(trials, generator)}
+
+    def draw_data(self, trials: int, generator: torch.Generator) -> Tensors:
         """`rows` in the pool and their `labels` as trained, `(trials, rows)`, of which the first `count` are there; the same of
-        `validation`; the share `noise`; the first `rate`; the four weights and biases."""
+        `validation`; the share `noise`."""
         most, of_class = self.rows[1], [(self.labels == label).nonzero()[:, 0] for label in self.labels.unique()]
         rows, labels = [], []
         for _ in range(trials):
@@ -108,7 +114,7 @@ class TrainingEnvironment:
             rows.append(candidates[order])
             labels.append(torch.repeat_interleave(torch.tensor([len(each) for each in chosen]))[order])
         right = torch.stack(labels)
-        noise = _uniform(self.noise, trials, generator)
+        noise = uniform(self.noise, trials, generator)
         wrong = torch.rand(trials, most, generator=generator) < noise[:, None]
         shift = torch.randint(1, self.classes, (trials, most), generator=generator)
         return {
@@ -118,25 +124,33 @@ class TrainingEnvironment:
             "validation": torch.stack(rows)[:, most:],
             "validation_labels": right[:, most:],
             "noise": noise,
-            "rate": _uniform((math.log(self.first_rate[0]), math.log(self.first_rate[1])), trials, generator).exp(),
+        }
+
+    def draw_models(self, trials: int, generator: torch.Generator) -> Tensors:
+        """The first `rate`, the four weights and biases, and which `optimizer` where there are several."""
+        models = {
+            "rate": uniform((math.log(self.first_rate[0]), math.log(self.first_rate[1])), trials, generator).exp(),
             **initial(trials, self.inputs.shape[1], self.hidden, self.classes, generator),
         }
+        if (count := len(self.optimizers)) > 1:
+            models["optimizer"] = torch.randint(count, (trials,), generator=generator)
+        return models
 
     def reset(self, tasks: Tensors, generator: torch.Generator) -> tuple[TrainingState, torch.Tensor]:
         """Before the first update."""
         data, held_out = self.inputs[tasks["rows"]], self.inputs[tasks["validation"]]
         trained = self.training.begin({name: tasks[name] for name in WEIGHTS})
         judged, first = judge(tasks, trained.phi, data, held_out), min(self.batch, self.rows[0])
-        size = norm(gradient(trained.phi, data[:, :first], tasks["labels"][:, :first]))
-        state = TrainingState(
-            data, held_out, trained, judged, tasks["rate"], 0, judged.validation, size, size, tasks["rate"] * size
-        )
+        chosen = tasks.get("optimizer", torch.zeros_like(tasks["count"]))
+        would = self.training.step(trained, data[:, :first], tasks["labels"][:, :first], tasks["rate"], chosen)
+        size, start = would.gradient_norm, judged.validation
+        state = TrainingState(data, held_out, trained, judged, tasks["rate"], 0, start, size, size, would.update_norm)
         return state, state.seen(tasks, state, self.horizon)
 
     def step(self, tasks: Tensors, state: TrainingState, actions: torch.Tensor, generator: torch.Generator):
         """Some updates in the way that was chosen; only a training that has diverged is over before the horizon."""
         factors, optimizers, parts = self.controls.decode(actions)
-        after = self.train(tasks, state, state.rates * factors, optimizers, parts, generator)
+        after = self.train(tasks, state, state.rates * factors, tasks.get("optimizer", optimizers), parts, generator)
         reward = state.judged.validation - after.judged.validation
         return after, after.seen(tasks, state, self.horizon), reward, after.judged.diverged
 
@@ -149,7 +163,7 @@ class TrainingEnvironment:
         parts: torch.Tensor,
         generator: torch.Generator,
     ) -> TrainingState:
-        """The updates of a decision, at rates and by numbers of `OPTIMIZERS` and `PARTS`, `(trials,)` each."""
+        """The updates of a decision, at rates and by numbers of optimizers and `PARTS`, `(trials,)` each."""
         places = draw_rows(state.judged.rows, tasks["count"], parts, self.steps * self.batch, generator)
         trials, training, trained = torch.arange(len(rates))[:, None], self.training, state.trained
         norms = []
@@ -169,12 +183,20 @@ class TrainingEnvironment:
         return (found == tasks["validation_labels"]).float().mean(1)
 
 
-def _uniform(ends: tuple[float, float], trials: int, generator: torch.Generator) -> torch.Tensor:
+def uniform(ends: tuple[float, float], trials: int, generator: torch.Generator) -> torch.Tensor:
+    """Numbers between two ends, `(trials,)`."""
     return ends[0] + (ends[1] - ends[0]) * torch.rand(trials, generator=generator)
 
 
 def _check(env: TrainingEnvironment) -> None:
     Controls(env.control)
+    for name in env.optimizers:
+        if name not in OPTIMIZERS:
+            raise QuickstudyError(f"optimizers has {name!r}, which is not known; it is made of {', '.join(OPTIMIZERS)}")
+    if not env.optimizers or ("optimizer" in env.control and env.optimizers != TrainingEnvironment.optimizers):
+        raise QuickstudyError(
+            f"optimizers={env.optimizers!r}: give at least one, and none where an action chooses, which has all of them"
+        )
     for name, least in (("classes", 2), ("validation", 1), ("hidden", 1), ("batch", 1), ("steps", 1), ("horizon", 1)):
         if getattr(env, name) < least:
             raise QuickstudyError(f"{name}={getattr(env, name)}: give at least {least}")

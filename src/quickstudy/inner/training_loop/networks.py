@@ -26,6 +26,23 @@ def initial(trials: int, dim: int, hidden: int, classes: int, generator: torch.G
     }
 
 
+def narrow(phi: Parameters, widths: torch.Tensor) -> Parameters:
+    """Networks with their first hidden units alone, `(trials,)` of them, as `initial` would begin these.
+
+    The other units have no weights in or out. Each is 0, where the slope of relu is 0 too: it has a gradient of exactly zero, and
+    stays under every rule that rests there.
+    """
+    hidden = phi["out.weight"].shape[1]
+    there = (torch.arange(hidden) < widths[:, None]).float()
+    scale = (hidden / widths).sqrt()[:, None, None]  # by the fan-in
+    return {
+        "hidden.weight": phi["hidden.weight"] * there[:, None],
+        "hidden.bias": phi["hidden.bias"] * there[:, None],
+        "out.weight": scale * phi["out.weight"] * there[:, :, None],
+        "out.bias": scale * phi["out.bias"],
+    }
+
+
 def logits(phi: Parameters, inputs: torch.Tensor) -> torch.Tensor:
     """`(trials, rows, classes)` for inputs `(trials, rows, dim)`."""
     hidden = torch.baddbmm(phi["hidden.bias"], inputs, phi["hidden.weight"]).relu()

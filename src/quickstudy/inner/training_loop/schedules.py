@@ -61,8 +61,8 @@ def train_by(
 
     Args:
         schedule: of the rate, such as `cosine(0.5)`.
-        optimizer, data: a name in `OPTIMIZERS` and one in `PARTS`. The tasks of an environment do not depend on what is
-            controlled in it.
+        optimizer, data: a name in `OPTIMIZERS`, where tasks have none of their own, and one in `PARTS`. The tasks of an
+            environment do not depend on what is controlled in it.
 
     Raises:
         QuickstudyError: an unknown name, or an optimizer that the environment does not have.
@@ -109,7 +109,7 @@ def _train(
             f"optimizer={optimizer!r}: this environment has plain SGD alone; make one of this pool with 'optimizer' in control"
         )
     trials = len(tasks["rate"])
-    chosen = torch.full((trials,), list(OPTIMIZERS).index(optimizer))
+    chosen = tasks.get("optimizer", torch.full((trials,), list(OPTIMIZERS).index(optimizer)))
     part = torch.full((trials,), list(PARTS).index(data))
     state, _ = environment.reset(tasks, generator)
     found = [state.judged.validation]

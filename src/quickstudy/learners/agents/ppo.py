@@ -12,6 +12,7 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.inner.policy_gradient import Steps, advantages, normalised, ppo_loss, returns_to_go
 from quickstudy.learners.agents.acting import Agent
 from quickstudy.models.device import device_of
+from quickstudy.models.networks import mlp
 from quickstudy.models.policy import Policy
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.trials import Trials
@@ -32,6 +33,8 @@ class PPO(Agent):
         minibatches: of each pass.
         entropy: weight of the policy's entropy at first; it falls to 0 with the training.
         value: weight of the squared error of the values.
+        prediction: weight of what is not predicted of the reward of the action that was taken, as a share of its mean square.
+            Above 0, what is remembered is learned from every reward, not from advantages alone (Jaderberg et al. 2017).
 
     Raises:
         QuickstudyError: a model that is no `Policy`.
@@ -49,6 +52,7 @@ class PPO(Agent):
         minibatches: int = 8,
         entropy: float = 0.05,
         value: float = 0.5,
+        prediction: float = 0.0,
     ):
         super().__init__()
         if not isinstance(model, Policy):
@@ -58,6 +62,8 @@ class PPO(Agent):
         self.model, self.outer_lr = model, outer_lr
         self.gamma, self.lam, self.clip = gamma, lam, clip
         self.epochs, self.minibatches, self.entropy, self.value = epochs, minibatches, entropy, value
+        self.prediction, width = prediction, model.width
+        self.predictor = mlp([width + model.action.width, width, 1]) if prediction else None
         # The unit of values and returns, so that a return of 150 is no farther for the critic than one of 5.
         self.register_buffer("unit", torch.zeros(()))
 
@@ -71,12 +77,21 @@ class PPO(Agent):
     def forward(self, tasks: Any) -> torch.Tensor:
         """PPO's loss over trials that were played; trials that were not are played first."""
         played = (self.play(tasks) if isinstance(tasks, Trials) else tasks).to(device_of(self.model))
-        outputs, values, _ = self.model(played.read, self.model.begin(len(played)))
+        states, _ = self.model.states(played.read, self.model.begin(len(played)))
+        outputs, values = self.model.actor(states), self.model.critic(states).squeeze(-1)
         action, live = self.model.action, played.live
         surrogate = ppo_loss(action.log_prob(outputs, played.actions), played.log_probs, played.advantages, self.clip)
         entropy = self.entropy * (1 - self.progress)
         loss = surrogate + self.value * (values - played.returns).square() - entropy * action.entropy(outputs)
-        return loss[live].mean()
+        return loss[live].mean() + (self.prediction * self._unpredicted(played, states) if self.predictor else 0.0)
+
+    def _unpredicted(self, played: Steps, states: torch.Tensor) -> torch.Tensor:
+        """The mean squared error of predicted rewards over their mean square. What an action paid stands in what is read next."""
+        assert self.predictor is not None
+        known = torch.cat([states, self.model.action.encode(played.actions)], dim=-1)
+        paid, live = self.model.last_rewards(played.read[1:]), played.live[1:]
+        wrong = self.predictor(known[:-1]).squeeze(-1) - paid
+        return wrong[live].square().mean() / paid[live].square().mean().clamp_min(1e-8)
 
     @torch.no_grad()
     def play(self, trials: Trials) -> Steps:

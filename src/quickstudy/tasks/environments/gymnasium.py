@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,7 +80,8 @@ class Gymnasium:
         episode = int(torch.randint(2**31, (), generator=generator))
         numbers = tasks["seed"].tolist()
         options = self._vary and [self._vary(np.random.default_rng(number)) for number in numbers]
-        seen = self._simulators.reset([seed_of((number, episode)) for number in numbers], options)
+        turns = defaultdict(count)  # episodes of one task side by side begin differently, as those one after the other do
+        seen = self._simulators.reset([seed_of((number, episode + next(turns[number]))) for number in numbers], options)
         self._state = _State(self._seen(seen, len(numbers)), torch.zeros(len(numbers), dtype=torch.bool))
         return self._state, self._state.seen
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 STD = 0.2, 2.7
-"""The least and the largest deviation of real-valued actions: the gradient of a log-probability grows as 1 / std^2."""
+"""The least and the largest deviation of real-valued actions, unless a `Box` says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,16 @@ class Discrete:
 
 @dataclass(frozen=True)
 class Box:
-    """Real numbers `(..., dim)`, cut to [low, high]; a policy gives means, and what makes deviations, `(..., 2 dim)`."""
+    """Real numbers `(..., dim)`, cut to [low, high]; a policy gives means, and what makes deviations, `(..., 2 dim)`.
+
+    Args:
+        std: the least and the largest deviation. The gradient of a log-probability grows as 1 / std^2.
+    """
 
     dim: int
     low: float = -math.inf
     high: float = math.inf
+    std: tuple[float, float] = STD
 
     @property
     def outputs(self) -> int:
@@ -100,7 +105,7 @@ class Box:
 
     def _normal(self, outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         mean, spread = outputs.chunk(2, dim=-1)
-        low, high = map(math.log, STD)
+        low, high = map(math.log, self.std)
         return mean, (low + (high - low) * spread.sigmoid()).exp()
 
 
