@@ -34,6 +34,8 @@ from quickstudy.tasks.trials import Trials
 TASKS, BEFORE = 256, 64
 NAMES = {"optimizer": list(OPTIMIZERS), "data": list(PARTS)}
 PLANS = {"self-paced": ("easiest half", "without the hardest fifth", "all"), "hardest half first": ("hardest half", "all")}
+WEIGHTS = 0.0, 0.5, 1.0, 2.0, 4.0
+"""Of the log of a candidate's width, against that of its rate."""
 ADAM = 0.1
 """The rate at which `OPTIMIZERS` has Adam at 0.001."""
 
@@ -110,15 +112,17 @@ def of_models(trials: Trials, before: Trials) -> dict[str, Found]:
         found = spend(its.environment, its.tasks, budget, chance())
         return Found(found.losses[-1], found.accuracy)
 
-    def nearest(its: Trials, rate: float) -> Any:
-        return alone((its.tasks["rate"] / rate).log().abs().argmin(1))
+    def likely(its: Trials, rate: float, weight: float) -> torch.Tensor:
+        """The candidate with a rate near this one and many units."""
+        return ((its.tasks["rate"] / rate).log().abs() - weight * its.tasks["width"].log()).argmin(1)
 
-    its = trials.environment
+    its, rows = trials.environment, torch.arange(len(before))
     assert isinstance(its, SelectionEnvironment)
-    rate = min(GRID, key=lambda rate: mean(spent(before, nearest(before, rate))))
+    each = torch.stack([spent(before, alone(number)).losses for number in range(its.candidates)], dim=1).log()
+    rate, weight = min(product(GRID, WEIGHTS), key=lambda prior: each[rows, likely(before, *prior)].mean().item())
     budgets = {
         "one at random": alone(),
-        f"best: the one with the rate nearest to {rate:.3g}": nearest(trials, rate),
+        f"best guess: near a rate of {rate:.3g}, {weight} for width, without any loss": alone(likely(trials, rate, weight)),
         "uniform": uniform,
         "greedy": greedy,
         "successive halving": successive_halving(its.candidates, its.horizon),

@@ -42,6 +42,7 @@ OPERATIONS, A_STEP, PICKED_ON, JUDGED_ON = 8e12, 2, 4, 24
 NEW = ("science_abstracts_inspec", "recipes", "news_ag")
 """Domains that the joint start has not seen. Rates are picked on news_bbc."""
 AUTHORS = ("Moby-Dick", "Pride-and-Prejudice", "Adventures-of-Huckleberry-Finn")
+RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Regime:
         steps: k, at which it is judged.
         joint_start: begins with the joint start, not with fresh adapters.
         only_rates: the start itself is not learned, and the rates are.
-        rates: to pick from.
+        rates: to pick from; one alone where rates are learned.
         lora: rank, and how many of the top layers.
     """
 
@@ -69,7 +70,7 @@ class Regime:
     steps: Sequence[int] = (0, 1, 2)
     joint_start: bool = True
     only_rates: bool = False
-    rates: Sequence[float] = (2e-3, 4e-3)
+    rates: Sequence[float] = RATES
     lora: tuple[int, int] = (8, 4)
 
 
@@ -96,7 +97,7 @@ def token_weights(net: Any, rate: float) -> GradientLearner:
 
 
 REGIMES = {
-    "learned rates, other domains": Regime(rates, train=NEW, only_rates=True),
+    "learned rates, other domains": Regime(rates, train=NEW, only_rates=True, rates=(2e-3,)),
     "news only": Regime(first_order, train=("news_ag",), joint_start=False),
     "learned token weights": Regime(token_weights, rates=(4e-3, 8e-3)),
     "generated adapters": Regime(lambda net, rate: AdapterGenerator(net, rate, rule="adam")),
@@ -193,7 +194,7 @@ def run(name: str, arm: str, seed: int, start: Path, out: Path) -> None:
                 with log.open("a") as lines:
                     lines.write(json.dumps(row | {"nats": scores_after(learner, task, regime.steps)}) + "\n")
 
-    for rate in regime.rates[: 1 if regime.only_rates else None]:  # which learned ones replace
+    for rate in regime.rates:
         score("valid", picked_on, rate)
     for rate in sorted({picked(rows(out), cell, k) for k in regime.steps[1:]}):
         score("test", judged_on(regime.test, regime.test_by), rate)
@@ -201,7 +202,7 @@ def run(name: str, arm: str, seed: int, start: Path, out: Path) -> None:
 
 def arm_of(name: str, arm: str) -> Regime:
     its = REGIMES[name]
-    return its if arm == "meta" else replace(its, learner=joint, only_rates=False, rates=(2e-3, 4e-3))
+    return its if arm == "meta" else replace(its, learner=joint, only_rates=False, rates=RATES)
 
 
 def training_of(name: str, arm: str, seed: int) -> str:

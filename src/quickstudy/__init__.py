@@ -19,6 +19,7 @@ _PUBLIC = {
     "TrialStream": "tasks.trials",
     "Bandits": "tasks.environments",
     "MDPs": "tasks.environments",
+    "Points": "tasks.environments",
     "Gymnasium": "tasks.environments",
     "Learner": "learners.base",
     "MAML": "learners.maml",
@@ -34,6 +35,7 @@ _PUBLIC = {
     "AdapterGenerator": "learners.adapter_generator",
     "MetaICL": "learners.meta_icl",
     "CAVIA": "learners.cavia",
+    "CNP": "learners.cnp",
     "Reptile": "learners.reptile",
     "Prototypical": "learners.prototypical",
     "Matching": "learners.matching",
@@ -43,6 +45,7 @@ _PUBLIC = {
     "Default": "learners.default",
     "PPO": "learners.agents.ppo",
     "RL2": "learners.agents.rl2",
+    "MAMLRL": "learners.agents.maml_rl",
     "Strategy": "learners.agents.strategy",
     "Centroid": "learners.baselines.centroid",
     "LogisticProbe": "learners.baselines.logistic_probe",
@@ -83,6 +86,7 @@ if TYPE_CHECKING:
     from quickstudy.evaluation.gradients import check_gradients as check_gradients
     from quickstudy.inner.rules import Rates as Rates
     from quickstudy.learners.adapter_generator import AdapterGenerator as AdapterGenerator
+    from quickstudy.learners.agents.maml_rl import MAMLRL as MAMLRL
     from quickstudy.learners.agents.ppo import PPO as PPO
     from quickstudy.learners.agents.rl2 import RL2 as RL2
     from quickstudy.learners.agents.strategy import Strategy as Strategy
@@ -98,6 +102,7 @@ if TYPE_CHECKING:
     from quickstudy.learners.baselines.zero_step import ZeroStep as ZeroStep
     from quickstudy.learners.boil import BOIL as BOIL
     from quickstudy.learners.cavia import CAVIA as CAVIA
+    from quickstudy.learners.cnp import CNP as CNP
     from quickstudy.learners.default import Default as Default
     from quickstudy.learners.example_weights import ExampleWeights as ExampleWeights
     from quickstudy.learners.imaml import IMAML as IMAML
@@ -121,6 +126,7 @@ if TYPE_CHECKING:
     from quickstudy.tasks.environments import Bandits as Bandits
     from quickstudy.tasks.environments import Gymnasium as Gymnasium
     from quickstudy.tasks.environments import MDPs as MDPs
+    from quickstudy.tasks.environments import Points as Points
     from quickstudy.tasks.episodes import Episodes as Episodes
     from quickstudy.tasks.sinusoids import Sinusoids as Sinusoids
     from quickstudy.tasks.table import Table as Table

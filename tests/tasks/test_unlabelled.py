@@ -197,7 +197,7 @@ def test_a_recipe_names_the_folder(recipe, tmp_path):
         (("data.unlabelled=nowhere",), "--set data.unlabelled=nowhere: nowhere does not exist"),
         (("episodes.names=true",), r"recipe\.yaml:4:11: names: each class of text/train is the word masked in its sentences"),
         (("episodes.ways=500",), r"recipe\.yaml:4:11: ways=500, but text/train has \d+ classes"),
-        (("data.set=helpdesk",), "data needs exactly one of set, table, unlabelled, source, domains and trials"),
+        (("data.set=helpdesk",), "data needs exactly one of set, table, unlabelled, source, domains, trials and demonstrations"),
     ],
 )
 def test_what_is_wrong_has_its_place(recipe, change, said):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from quickstudy.cli.device import Device
+from quickstudy.cli.evaluate_imitation import evaluate_imitation, imitates
 from quickstudy.cli.evaluate_text import evaluate_text, reads_text, refuse_labelled
 from quickstudy.cli.evaluate_trials import acts, evaluate_trials
 from quickstudy.errors import QuickstudyError
@@ -37,7 +38,9 @@ def evaluate(
     ] = "",
     episodes: Annotated[
         int | None,
-        typer.Option(help="How many tasks. Default: 100; 10 where ways are all; of text 20, of trials 20,000 or 128."),
+        typer.Option(
+            help="How many tasks. Default: 100; 10 where ways are all; of text 20, of trials 20,000 or 128, of a robot all."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the tasks.")] = 0,
     names: Annotated[bool, typer.Option("--names", help="The class name is one more example, for every learner alike.")] = False,
@@ -53,6 +56,9 @@ def evaluate(
     ] = None,
     text: Annotated[str, typer.Option(help="The column of the sentences.")] = "text",
     label: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
+    robot: Annotated[
+        str | None, typer.Option(help="Of a run that imitates: a robot of yours, my_arm.py:arm. Default: that of Meta-World.")
+    ] = None,
     device: Device = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write a page about all of it here (one HTML file).")] = None,
@@ -78,6 +84,16 @@ def evaluate(
         raise QuickstudyError(f"--baselines {baselines}: give none, standard or full")
     if report:
         page.check_place(report)
+    if imitates(model):
+        refused = {"--ways": ways, "--shots": shots, "--queries": queries, "--steps": steps, "--report": report}
+        refused |= {"--split": split != "test", "--fold": fold, "--names": names, "--thorough": thorough}
+        refused |= {"--text": text != "text", "--label": label != "label"}
+        if wrong := next((option for option, value in refused.items() if value), None):
+            raise QuickstudyError(f"{wrong}: {model} learned from demonstrations; leave {wrong} out")
+        numbers = {"tasks": episodes, "seed": seed}
+        return evaluate_imitation(model, data, robot=robot, **numbers, baselines=baselines, device=device, json_file=json_file)
+    if robot is not None:
+        raise QuickstudyError(f"--robot belongs to a run that learned from demonstrations, and {model} is none; leave it out")
     if acts(model):
         refused = {"--data": data, "--ways": ways, "--shots": shots, "--queries": queries, "--steps": steps}
         refused |= {"--split": split != "test", "--fold": fold, "--names": names, "--thorough": thorough}

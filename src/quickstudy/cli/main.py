@@ -18,6 +18,7 @@ from quickstudy.cli.evaluate import evaluate
 from quickstudy.cli.generate import generate
 from quickstudy.cli.plan import plan
 from quickstudy.cli.predict import predict
+from quickstudy.cli.robots import robots
 from quickstudy.cli.train import train
 from quickstudy.cli.tune import tune
 from quickstudy.cli.warn import tell
@@ -45,6 +46,7 @@ app = typer.Typer(
 for command in (demo, check, plan, train, tune, evaluate, adapt, predict, generate):
     app.command()(command)
 app.add_typer(data, name="data")
+app.add_typer(robots, name="robots")
 
 
 def _version(value: bool) -> None:

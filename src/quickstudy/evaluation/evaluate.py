@@ -34,6 +34,8 @@ TRANSDUCTIVE = {
 }
 """What is said of an evaluation, by whether the answer to one query depends on the others."""
 LOWER_IS_BETTER = frozenset({"squared_error", "nats_per_token"})
+SHARES = frozenset({"accuracy", "success"})
+"""Scores that are shares, which are written as percentages."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
@@ -215,7 +217,7 @@ def verdict(result: dict[str, Any]) -> str:
         return f"{judged} was judged alone."
     comparison: Any = against or rows[1][1]
     rival = comparison["against"]
-    scale, digits, unit = (100, ".1f", " points") if best["metric"] == "accuracy" else (1, ".3g", "")
+    scale, digits, unit = (100, ".1f", " points") if best["metric"] in SHARES else (1, ".3g", "")
     lead = f"{abs(comparison['difference']) * scale:{digits}}{unit}"
     if comparison["ci95"] is None:
         return f"{best['learner']} is ahead by {lead}, on a single task: that is no evidence yet."

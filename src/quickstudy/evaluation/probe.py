@@ -25,7 +25,7 @@ class Probe:
 
     def __init__(self, learner: Learner, task: Task):
         self.task = task
-        self.learner: Any = learner  # which has `call`, `start` and `objective` if it learns by gradients
+        self.learner: Any = learner  # which has `objective`, `call` and `start` if it learns by gradients, or the last two
         self.model: nn.Module = getattr(learner, "model", learner)
         self.gradient = isinstance(learner, GradientLearner)
         batches = (task.support, task.query)
@@ -33,13 +33,14 @@ class Probe:
 
     def phi(self) -> Parameters:
         """phi_0, without a graph."""
-        return {name: value.detach() for name, value in self.learner.start(self.support).items()} if self.gradient else {}
+        started = self.learner.start(self.support) if hasattr(self.learner, "start") else {}
+        return {name: value.detach() for name, value in started.items()}
 
     def output(self, phi: Parameters, batch: Batch | None = None, *, reseed: bool = True) -> torch.Tensor:
         """The model's output on a batch (the support), its noise drawn from the task's seed unless told otherwise."""
         inputs = (batch or self.support).inputs
         with seeded(self.task.seed, self.model) if reseed else nullcontext(), torch.no_grad():
-            output = self.learner.call(phi, inputs) if self.gradient else self.learner._function(phi, inputs)
+            output = (self.learner.call if hasattr(self.learner, "call") else self.learner._function)(phi, inputs)
         return getattr(output, "logits", output)
 
     def loss(self, phi: Parameters, batch: Batch | None = None) -> torch.Tensor:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from quickstudy.evaluation.evaluate import TRANSDUCTIVE, ranking, verdict
+from quickstudy.evaluation.evaluate import SHARES, TRANSDUCTIVE, ranking, verdict
 
 
 def render(result: dict[str, Any]) -> str:
     """The verdict in one sentence, then every learner, best first, as plain text."""
     rows = ranking(result)
     metric = rows[0][0]["metric"]
-    percent = metric == "accuracy"
+    percent = metric in SHARES
     judged = result["results"][0]["learner"]
     table = [["", f"{metric} (95% interval)", "tasks", f"{judged} minus it", "s per new task"]]
     for row, comparison in rows:

@@ -33,14 +33,16 @@ class DataPart(Part):
     """In place of a set: text by domain, for language models."""
     trials: TrialsPart | None = None
     """In place of a set: environments, for agents."""
+    demonstrations: str | None = None
+    """In place of a set: a folder that `quickstudy robots record` wrote; a task is to do what is shown."""
     seed: Natural = 0
     """Which classes of a table are for training, validation and test; the run's own seed leaves that alone."""
 
     @model_validator(mode="after")
     def _one(self) -> DataPart:
-        places = self.set, self.table, self.unlabelled, self.source, self.domains, self.trials
+        places = self.set, self.table, self.unlabelled, self.source, self.domains, self.trials, self.demonstrations
         if sum(value is not None for value in places) != 1:
-            raise ValueError("needs exactly one of set, table, unlabelled, source, domains and trials")
+            raise ValueError("needs exactly one of set, table, unlabelled, source, domains, trials and demonstrations")
         if self.fold is not None and self.set is None:
             raise ValueError("has fold, which belongs to a set")
         return self

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.playing import Playing
+from quickstudy.tasks.robots.attempts import Attempts
 from quickstudy.tasks.targets import IGNORED, as_tensor, in_a_row, is_labels, is_ragged
 
 if TYPE_CHECKING:
@@ -45,10 +46,13 @@ class Task:
         """Judges what was learned on the query.
 
         `accuracy` for labels and classes, `squared_error` for values, `nats_per_token` for a list of sequences of tokens,
-        `return` for episodes that are played.
+        `return` for episodes that are played, `success` for those that a robot tries.
         """
         if isinstance(self.query.inputs, Playing):
             return {"return": float(self.query.inputs.returns(adapted).mean())}  # type: ignore[arg-type]
+        if isinstance(self.query.inputs, Attempts):
+            successes = self.query.inputs.successes(adapted)
+            return {"success": sum(successes) / len(successes)}
         truth = self.query.targets
         if is_ragged(truth):
             return {"nats_per_token": _nats_per_token(adapted, self.query)}

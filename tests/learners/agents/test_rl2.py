@@ -16,7 +16,6 @@ from quickstudy.models.policy import Policy, RecurrentPolicy
 from quickstudy.tasks.environments import Bandits, Discrete
 from quickstudy.tasks.trials import Trials, TrialStream
 
-
 memories = pytest.mark.parametrize("memory", [RecurrentPolicy, FastWeightPolicy])
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from quickstudy.inner.layerwise.layout import in_layout, merged, parted
+from quickstudy.models import networks
 
 aten = torch.ops.aten
 Tensor = torch.Tensor
@@ -38,6 +39,16 @@ class Fixed:
 
     def backward_tangent(self, kept, pulled, moved, p, dp, dgy, first):
         return None if first else self.back(kept, dgy), {}
+
+
+class Standardized(Fixed):
+    """`networks.Standardized`; it is always the net's first, so that nothing goes back through it."""
+
+    def __init__(self, module: networks.Standardized):
+        self.module = module
+
+    def forward(self, x, p):
+        return self.module(x), None
 
 
 class ReLU(Fixed):

@@ -11,8 +11,9 @@ from torch import nn
 
 from quickstudy.inner.layerwise.convolution import Convolution
 from quickstudy.inner.layerwise.first import SEEN, FirstBlock
-from quickstudy.inner.layerwise.fixed import Flatten, MaxPool, Mean, ReLU
+from quickstudy.inner.layerwise.fixed import Flatten, MaxPool, Mean, ReLU, Standardized
 from quickstudy.inner.layerwise.layers import BatchNorm, Layer, Linear
+from quickstudy.models import networks
 from quickstudy.models.batch_norm import looks_across
 
 KINDS: dict[type[nn.Module], Any] = {
@@ -23,6 +24,7 @@ KINDS: dict[type[nn.Module], Any] = {
     nn.Linear: Linear,
     nn.MaxPool2d: MaxPool,
     nn.ReLU: ReLU,
+    networks.Standardized: Standardized,
 }
 Part = tuple[str, Layer, list[str]]
 """A layer's name in the model, the layer, and the names of its own parameters."""
@@ -68,14 +70,14 @@ def key(name: str, each: str) -> str:
 
 def reads(parts: Sequence[Part]) -> int:
     """Dimensions of the input that the layers take: 4 of images, 2 of features."""
-    return 2 if isinstance(parts[0][1], Linear) else 4
+    return 2 if isinstance(parts[0][1], (Linear, Standardized)) else 4
 
 
 def _fit(layers: Sequence[Layer]) -> bool:
     """Whether images come first, `Flatten` between, features last, as the layers here have them; and no ReLU of the input."""
-    kinds = {ReLU: "r", Flatten: "|", Linear: "f"}
+    kinds = {ReLU: "r", Flatten: "|", Linear: "f", Standardized: "s"}
     order = "".join(kinds.get(type(layer), "i") for layer in layers)
-    return re.fullmatch(r"(i[ir]*\|r*|\|)?(f[fr]*)?", order) is not None and order != ""
+    return re.fullmatch(r"(i[ir]*\|r*|\||s)?(f[fr]*)?", order) is not None and order != ""
 
 
 def _plain(module: nn.Module) -> bool:
