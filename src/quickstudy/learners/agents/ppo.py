@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -35,6 +35,8 @@ class PPO(Agent):
         value: weight of the squared error of the values.
         prediction: weight of what is not predicted of the reward of the action that was taken, as a share of its mean square.
             Above 0, what is remembered is learned from every reward, not from advantages alone (Jaderberg et al. 2017).
+        acting: once it has learned: the "likely" action, or one that is "drawn", as in training. Where actions are real numbers a
+            memory may have learned from what its own small errors did, and learns nothing without them.
 
     Raises:
         QuickstudyError: a model that is no `Policy`.
@@ -53,13 +55,16 @@ class PPO(Agent):
         entropy: float = 0.05,
         value: float = 0.5,
         prediction: float = 0.0,
+        acting: Literal["likely", "drawn"] = "likely",
     ):
         super().__init__()
         if not isinstance(model, Policy):
             raise QuickstudyError(
                 f"{type(self).__name__} trains a policy, and a {type(model).__name__} is none; give model.policy"
             )
-        self.model, self.outer_lr = model, outer_lr
+        if acting not in ("likely", "drawn"):
+            raise QuickstudyError(f"acting={acting!r} is not known to {type(self).__name__}; it is 'likely' or 'drawn'")
+        self.model, self.outer_lr, self.acting = model, outer_lr, acting
         self.gamma, self.lam, self.clip = gamma, lam, clip
         self.epochs, self.minibatches, self.entropy, self.value = epochs, minibatches, entropy, value
         self.prediction, width = prediction, model.width
@@ -132,23 +137,28 @@ class PPO(Agent):
 
     def begin(self, support: Batch) -> _Memory:
         """An empty memory."""
-        none = torch.zeros(len(support))
-        return _Memory(self.model.begin(len(support)), (self.model.action.none(len(support)), none, none.bool()))
+        none, generator = torch.zeros(len(support)), torch.Generator().manual_seed(support.seed)
+        return _Memory(self.model.begin(len(support)), (self.model.action.none(len(support)), none, none.bool()), generator)
 
     def choose(self, memory: _Memory, seen: torch.Tensor) -> tuple[torch.Tensor, _Memory]:
-        """The most likely actions."""
+        """The most likely actions, or some that are drawn."""
         _, outputs, _, state = self._thought(memory, seen)
-        actions = self.model.action.mode(outputs)
-        return actions, replace(memory, thought=(state, actions))
+        if self.acting == "likely":
+            actions = self.model.action.mode(outputs)
+            return actions, replace(memory, thought=(state, actions))
+        generator = memory.generator.clone_state()
+        actions = self.model.action.sample(outputs, generator)
+        return actions, replace(memory, thought=(state, actions), generator=generator)
 
     def told(self, memory: _Memory, reward: torch.Tensor, ended: torch.Tensor, live: torch.Tensor) -> _Memory:
         """What the next step reads; a trial in which this one does not count stays as it was."""
         state, actions = memory.thought  # type: ignore[misc]
         now = state, (actions, reward, ended)
         if live.all():
-            return _Memory(*now)
+            return _Memory(*now, memory.generator)
         mixed = (torch.where(_like(live, new), new, old) for new, old in zip(now[1], memory.told, strict=True))
-        return _Memory(torch.where(live[:, None].to(state.device), state, memory.state), tuple(mixed))  # type: ignore[arg-type]
+        state = torch.where(live[:, None].to(state.device), state, memory.state)
+        return _Memory(state, tuple(mixed), memory.generator)  # type: ignore[arg-type]
 
     def _thought(self, memory: _Memory, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """What is read, and what the policy makes of it: outputs, values, and its state after it.
@@ -162,10 +172,11 @@ class PPO(Agent):
 
 @dataclass(frozen=True)
 class _Memory:
-    """The policy's state, what came of the last step (action, reward, end of an episode), and the step that is under way."""
+    """The policy's state, what came of the last step (action, reward, end of an episode), its chance, and the step under way."""
 
     state: torch.Tensor
     told: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    generator: torch.Generator
     thought: tuple[torch.Tensor, torch.Tensor] | None = None
 
 
