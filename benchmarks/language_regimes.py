@@ -6,7 +6,7 @@ python benchmarks/language_regimes.py OUT                         (the table of 
 A screen: what does best here is worth three seeds and a hundred tasks. SmolLM2-135M; LoRA of rank 8 on the four top layers where
 the regime does not say otherwise, from the joint start, or fresh. Both arms draw from the same tasks of 4 + 4 blocks of 128
 tokens, Adam outside, and train until they have spent OPERATIONS, as torch counts those of a step. Each cell (arm, k) takes the
-rate that was best on 4 tasks of another domain. The test: 12 topics each of PubMedQA and MedQuAD, or what the regime says.
+rate that was best on 4 tasks of another domain. A third arm is the start, untrained. The test: 12 topics each of PubMedQA and MedQuAD, or what the regime says.
 """
 
 from __future__ import annotations
@@ -175,12 +175,14 @@ def run(name: str, arm: str, seed: int, start: Path, out: Path) -> None:
     put(dict(open_run(start)[1].named_parameters()) if regime.joint_start else fresh, joint(net, 0.0))
     file = out / f"{training_of(name, arm, seed)}.safetensors"
     print(name, arm, file.name, flush=True)
-    if not file.is_file():
-        learner = JointTraining(net) if arm == "joint" else regime.learner(net, 2e-3)
-        train(learner, source(regime.train, regime.by, 16), regime.only_rates, seed, file)
-    learned, log = load_file(file), out / "scores.jsonl"
-    with safe_open(file, "pt") as opened:
-        trained_on = int(opened.metadata()["tasks"])
+    learned, trained_on, log = {}, 0, out / "scores.jsonl"
+    if arm != "start":
+        if not file.is_file():
+            learner = JointTraining(net) if arm == "joint" else regime.learner(net, 2e-3)
+            train(learner, source(regime.train, regime.by, 16), regime.only_rates, seed, file)
+        learned = load_file(file)
+        with safe_open(file, "pt") as opened:
+            trained_on = int(opened.metadata()["tasks"])
     cell = cell_of(name, arm, seed)
     known = {(row["cell"], row["part"], row["rate"], row["task"]) for row in rows(out)}
     picked_on = Episodes(source(("news_bbc",), "topic", 16), shots=BLOCKS, queries=BLOCKS, tasks=PICKED_ON)[0]
@@ -206,9 +208,10 @@ def arm_of(name: str, arm: str) -> Regime:
 
 
 def training_of(name: str, arm: str, seed: int) -> str:
-    """Joint training is the same for all regimes of the same data and place."""
+    """Joint training is the same for all regimes of the same data and place, and the start as it was for all of that place."""
     its = REGIMES[name]
-    place = [*its.train, its.by, its.joint_start, its.lora] if arm == "joint" else [name]
+    begun = [its.joint_start, its.lora]
+    place = {"joint": [*its.train, its.by, *begun], "start": begun, "meta": [name]}[arm]
     return f"{arm}-{zlib.crc32(json.dumps(place).encode()):08x}-{seed}"
 
 
@@ -241,29 +244,30 @@ def picked(found: list[dict[str, Any]], cell: str, k: int) -> float:
 
 
 def table(out: Path) -> None:
-    """Means by regime and k, with the paired difference from joint training: by seed, and of a task's means over the seeds."""
+    """Means by regime and k, with the paired difference from joint training and from the start as it was; by seed, and of the
+    means over the seeds."""
     found = rows(out)
-    for name, regime in REGIMES.items():
-        for k in regime.steps:
-            by_seed = [pairs for seed in range(10) if (pairs := paired(found, name, seed, k))]
-            for seed, pairs in enumerate(by_seed):
-                print(f"{name:30} k={k} seed {seed}: {told(pairs)}")
-            if len(by_seed) > 1:
-                tasks = set.intersection(*(set(pairs) for pairs in by_seed))
-                means = {task: tuple(np.mean([pairs[task] for pairs in by_seed], axis=0)) for task in tasks}
-                print(f"{name:30} k={k}, all {len(by_seed)}: {told(means)}")
+    lines = [(regime, steps, arm) for regime in REGIMES for steps in REGIMES[regime].steps for arm in ("joint", "start")]
+    for name, k, other in lines:
+        by_seed = [pairs for seed in range(10) if (pairs := paired(found, name, seed, k, other))]
+        for seed, pairs in enumerate(by_seed):
+            print(f"{name:30} k={k} seed {seed}, {other}: {told(pairs)}")
+        if len(by_seed) > 1:
+            tasks = set.intersection(*(set(pairs) for pairs in by_seed))
+            means = {task: tuple(np.mean([pairs[task] for pairs in by_seed], axis=0)) for task in tasks}
+            print(f"{name:30} k={k}, all {len(by_seed)}, {other}: {told(means)}")
 
 
-def paired(found: list[dict[str, Any]], name: str, seed: int, k: int) -> dict[int, tuple[float, ...]]:
-    """Task -> the regime's nats and joint training's (and how many tasks each was trained on), for those that both have."""
+def paired(found: list[dict[str, Any]], name: str, seed: int, k: int, other: str) -> dict[int, tuple[float, ...]]:
+    """Task -> the regime's nats and the other's (and how many tasks each was trained on), for those that both have."""
     cells = {}
-    for arm in ("meta", "joint"):
+    for arm in ("meta", other):
         cell = cell_of(name, arm, seed)
         of_arm = [row for row in found if (row["cell"], row["part"]) == (cell, "test")]
         rate = picked(found, cell, k or REGIMES[name].steps[1]) if of_arm else None
         cells[arm] = {row["task"]: row for row in of_arm if row["rate"] == rate}
-    both = sorted(set(cells["meta"]) & set(cells["joint"]))
-    kept = [[cells[arm][task] for arm in ("meta", "joint")] for task in both]
+    both = sorted(set(cells["meta"]) & set(cells[other]))
+    kept = [[cells[arm][task] for arm in ("meta", other)] for task in both]
     return {
         task: (*(row["nats"][str(k)] for row in its), *(row["trained on"] for row in its))
         for task, its in zip(both, kept, strict=True)
@@ -286,7 +290,7 @@ if __name__ == "__main__":
         folder = Path(sys.argv[1])
         folder.mkdir(parents=True, exist_ok=True)
         for each in sys.argv[4:] or REGIMES:
-            for one in ("meta", "joint"):
+            for one in ("meta", "joint", "start"):
                 run(each, one, int(sys.argv[3]), Path(sys.argv[2]), folder)
     else:
         table(Path(sys.argv[1]))
