@@ -6,7 +6,8 @@ python benchmarks/language_regimes.py OUT                         (the table of 
 A screen: what does best here is worth three seeds and a hundred tasks. SmolLM2-135M; LoRA of rank 8 on the four top layers where
 the regime does not say otherwise, from the joint start, or fresh. Both arms draw from the same tasks of 4 + 4 blocks of 128
 tokens, Adam outside, and train until they have spent OPERATIONS, as torch counts those of a step. Each cell (arm, k) takes the
-rate that was best on 4 tasks of another domain. A third arm is the start, untrained. The test: 12 topics each of PubMedQA and MedQuAD, or what the regime says.
+rate that was best on 4 tasks of another domain. A third arm is the start as it was. The test: 12 topics each of PubMedQA and
+MedQuAD, or what the regime says.
 """
 
 from __future__ import annotations
