@@ -2,7 +2,7 @@
 
 python benchmarks/language.py OUT SEED METHOD...     (goes on where it stopped; OUT collects one line a task and cell)
 python benchmarks/language.py OUT                    (the table of all that OUT holds)
-TOPICS=12 RATES=0.002,0.004 python benchmarks/language.py ...    (a screen: fewer topics of each set, a quarter as many to pick)
+TOPICS=12 RATES=0.002,0.004 STEPS=0,1,2 python benchmarks/language.py ...   (fewer topics of each set, a quarter as many to pick)
 
 A method is one of METHODS, or the folder of a run, such as that of recipes/language/joint.yaml. LoRA of rank 8 on the four top
 layers, but for the ADAPTERS. All that learn a start: the same 100 training tasks (4 + 4 blocks of 128 tokens from topics of seven
@@ -44,7 +44,7 @@ TRAIN = [
     "reviews_movie", "software_manual", "source_code_python",
 ]  # fmt: skip
 VALID, TEST = ["science_abstracts_inspec", "news_bbc", "recipes"], ["medical_pubmedqa", "medical_medquad"]
-BLOCKS, STEPS = 4, [0, 1, 2, 4]
+BLOCKS, STEPS = 4, [*map(int, os.environ.get("STEPS", "0,1,2,4").split(","))]
 TOPICS, RATES = int(os.environ.get("TOPICS", "50")), [*map(float, os.environ.get("RATES", "1e-3,2e-3,4e-3,8e-3").split(","))]
 FAR, FULL_RATES = [0, 1, 2, 4, 8, 16, 32], [2e-5, 5e-5, 1e-4, 2e-4]
 """How far fine-tuning is followed, for what it can reach at all; the rates of fine-tuning all weights."""

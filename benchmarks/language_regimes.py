@@ -3,6 +3,9 @@
 python benchmarks/language_regimes.py OUT START SEED REGIME...    (goes on where it stopped; START: run of recipes/language/joint)
 python benchmarks/language_regimes.py OUT                         (the table of all that OUT holds)
 
+OPERATIONS=1e14 TASKS=100 PICKED_ON=12 python benchmarks/language_regimes.py ...         (more training, more tasks: for a GPU)
+python benchmarks/language_regimes.py OUT START SEED meta:REGIME                         (one arm alone, to run side by side)
+
 A screen: what does best here is worth three seeds and a hundred tasks. SmolLM2-135M; LoRA of rank 8 on the four top layers where
 the regime does not say otherwise, from the joint start, or fresh. Both arms draw from the same tasks of 4 + 4 blocks of 128
 tokens, Adam outside, and train until they have spent OPERATIONS, as torch counts those of a step. Each cell (arm, k) takes the
@@ -13,6 +16,7 @@ MedQuAD, or what the regime says.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import zlib
 from collections import defaultdict
@@ -39,11 +43,14 @@ from quickstudy.tasks.documents import documents
 from quickstudy.tasks.named import data_folder
 from quickstudy.tasks.text_domains import TextDomains
 
-OPERATIONS, A_STEP, PICKED_ON, JUDGED_ON = 8e12, 2, 4, 24
+OPERATIONS, A_STEP = float(os.environ.get("OPERATIONS", "8e12")), 2
+PICKED_ON, JUDGED_ON = int(os.environ.get("PICKED_ON", "4")), int(os.environ.get("TASKS", "24"))
 NEW = ("science_abstracts_inspec", "recipes", "news_ag")
-"""Domains that the joint start has not seen. Rates are picked on news_bbc."""
+"""Domains that the joint start has not seen."""
+WITHOUT_CONTRACTS = tuple(name for name in TRAIN if name != "legal_contracts")
 AUTHORS = ("Moby-Dick", "Pride-and-Prejudice", "Adventures-of-Huckleberry-Finn")
 RATES = (5e-4, 1e-3, 2e-3, 4e-3)
+UP_TO_8 = (1e-3, 2e-3, 4e-3, 8e-3)
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,12 @@ class Regime:
         by: what a training task is.
         test: domains, or a novel.
         test_by: what a test task is.
+        valid, valid_by: the domain that rates are picked on, and what its tasks are.
         steps: k, at which it is judged.
         joint_start: begins with the joint start, not with fresh adapters.
         only_rates: the start itself is not learned, and the rates are.
         rates: to pick from; one alone where rates are learned.
+        outer_lr: of Adam outside, in all arms.
         lora: rank, and how many of the top layers.
     """
 
@@ -68,10 +77,13 @@ class Regime:
     by: str = "topic"
     test: tuple[str, ...] = tuple(TEST)
     test_by: str = "topic"
+    valid: str = "news_bbc"
+    valid_by: str = "topic"
     steps: Sequence[int] = (0, 1, 2)
     joint_start: bool = True
     only_rates: bool = False
     rates: Sequence[float] = RATES
+    outer_lr: float = 1e-3
     lora: tuple[int, int] = (8, 4)
 
 
@@ -97,12 +109,19 @@ def token_weights(net: Any, rate: float) -> GradientLearner:
     return TokenWeights(net, rate, rule={"name": "adam", "eps": 0.1}, inner_steps=2)
 
 
+DOCUMENTS: dict[str, Any] = {
+    "train": WITHOUT_CONTRACTS, "by": "document", "test": ("medical_medquad",), "test_by": "document",
+    "valid": "legal_contracts", "valid_by": "document", "rates": UP_TO_8,
+}  # fmt: skip
+"""Rates are picked on documents, of a domain that is left out of training."""
 REGIMES = {
     "learned rates, other domains": Regime(rates, train=NEW, only_rates=True, rates=(2e-3,)),
     "news only": Regime(first_order, train=("news_ag",), joint_start=False),
     "learned token weights": Regime(token_weights, rates=(4e-3, 8e-3)),
     "generated adapters": Regime(lambda net, rate: AdapterGenerator(net, rate, rule="adam")),
     "rest of a document": Regime(first_order, by="document", test=("medical_medquad",), test_by="document"),
+    "rest of a document, fresh": Regime(first_order, **DOCUMENTS, joint_start=False),
+    "rest of a document, slowly": Regime(first_order, **DOCUMENTS, outer_lr=3e-4),
     "one author": Regime(
         first_order, train=AUTHORS, by="domain", test=("A-Tale-of-Two-Cities",), test_by="domain", joint_start=False
     ),
@@ -144,14 +163,15 @@ def judged_on(test: tuple[str, ...], by: str) -> list[Task]:
     return [every[i] for i in np.random.default_rng(0).permutation(len(every))[:JUDGED_ON]]
 
 
-def train(learner: Any, of: TextDomains, only_rates: bool, seed: int, file: Path) -> None:
+def train(learner: Any, of: TextDomains, regime: Regime, seed: int, file: Path) -> None:
     """Trains until OPERATIONS are spent."""
+    only_rates, outer_lr = regime.only_rates, 2e-4 if regime.only_rates else regime.outer_lr
     learned = {name: p for name, p in learner.named_parameters() if p.requires_grad}
     optimizer = torch.optim.Adam([p for name, p in learned.items() if not (only_rates and name.startswith("model."))])
     drawn = Episodes(of, shots=BLOCKS, queries=BLOCKS, tasks=A_STEP, seed=seed)
     steps = round(OPERATIONS / operations(learner, drawn[0]))
     for step in range(steps):
-        optimizer.param_groups[0]["lr"] = (2e-4 if only_rates else 1e-3) * min(1.0, (step + 1) / 5) * (1 - step / steps)
+        optimizer.param_groups[0]["lr"] = outer_lr * min(1.0, (step + 1) / 5) * (1 - step / steps)
         optimizer.zero_grad()
         loss = learner(drawn[step])
         loss.backward()
@@ -180,13 +200,13 @@ def run(name: str, arm: str, seed: int, start: Path, out: Path) -> None:
     if arm != "start":
         if not file.is_file():
             learner = JointTraining(net) if arm == "joint" else regime.learner(net, 2e-3)
-            train(learner, source(regime.train, regime.by, 16), regime.only_rates, seed, file)
+            train(learner, source(regime.train, regime.by, 16), regime, seed, file)
         learned = load_file(file)
         with safe_open(file, "pt") as opened:
             trained_on = int(opened.metadata()["tasks"])
     cell = cell_of(name, arm, seed)
     known = {(row["cell"], row["part"], row["rate"], row["task"]) for row in rows(out)}
-    picked_on = Episodes(source(("news_bbc",), "topic", 16), shots=BLOCKS, queries=BLOCKS, tasks=PICKED_ON)[0]
+    picked_on = Episodes(source((regime.valid,), regime.valid_by, 16), shots=BLOCKS, queries=BLOCKS, tasks=PICKED_ON)[0]
 
     def score(part: str, tasks: list[Task], rate: float) -> None:
         learner = regime.learner(net, rate)
@@ -205,21 +225,22 @@ def run(name: str, arm: str, seed: int, start: Path, out: Path) -> None:
 
 def arm_of(name: str, arm: str) -> Regime:
     its = REGIMES[name]
-    return its if arm == "meta" else replace(its, learner=joint, only_rates=False, rates=RATES)
+    rates = its.rates if len(its.rates) == len(RATES) else RATES
+    return its if arm == "meta" else replace(its, learner=joint, only_rates=False, rates=rates)
 
 
 def training_of(name: str, arm: str, seed: int) -> str:
     """Joint training is the same for all regimes of the same data and place, and the start as it was for all of that place."""
     its = REGIMES[name]
     begun = [its.joint_start, its.lora]
-    place = {"joint": [*its.train, its.by, *begun], "start": begun, "meta": [name]}[arm]
+    place = {"joint": [*its.train, its.by, its.outer_lr, *begun], "start": begun, "meta": [name]}[arm]
     return f"{arm}-{zlib.crc32(json.dumps(place).encode()):08x}-{seed}"
 
 
 def cell_of(name: str, arm: str, seed: int) -> str:
     """What is judged, and on what."""
     its = REGIMES[name]
-    return " ".join([training_of(name, arm, seed), *its.test, its.test_by, str(its.steps[-1])])
+    return " ".join([training_of(name, arm, seed), *its.test, its.test_by, its.valid, str(its.steps[-1])])
 
 
 def put(values: dict[str, torch.Tensor], learner: GradientLearner) -> None:
@@ -291,7 +312,8 @@ if __name__ == "__main__":
         folder = Path(sys.argv[1])
         folder.mkdir(parents=True, exist_ok=True)
         for each in sys.argv[4:] or REGIMES:
-            for one in ("meta", "joint", "start"):
-                run(each, one, int(sys.argv[3]), Path(sys.argv[2]), folder)
+            arm, _, alone = each.rpartition(":")
+            for one in [arm] if arm else ("meta", "joint", "start"):
+                run(alone, one, int(sys.argv[3]), Path(sys.argv[2]), folder)
     else:
         table(Path(sys.argv[1]))

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch.testing import assert_close
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from quickstudy import QuickstudyError, models
 from quickstudy.inner.losses import default_loss, total
+from quickstudy.models import gguf
 from quickstudy.models.adapters import without_adapters
 from quickstudy.models.frozen_layers import Lowered
 from quickstudy.models.functional import Functional
@@ -160,6 +162,21 @@ def test_gguf_files_that_are_none(tmp_path):
     with pytest.raises(QuickstudyError, match=r"cannot read the language model in .*bad\.gguf"):
         model_folder(tmp_path / "bad.gguf")
     assert not list(Path(tmp_path).glob("**/config.json"))
+
+
+def test_of_two_processes_that_read_a_gguf_file_both_get_the_folder(tiny_llama, tmp_path, monkeypatch):
+    monkeypatch.setenv("QUICKSTUDY_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "some.gguf").write_bytes(b"GGUF")
+
+    def read(file):
+        """As long as this takes: the other process ends meanwhile."""
+        shutil.copytree(tiny_llama, next_to)
+        return AutoModelForCausalLM.from_pretrained(tiny_llama), AutoTokenizer.from_pretrained(tiny_llama)
+
+    next_to = tmp_path / "cache" / "models" / f"some-{gguf._mark(tmp_path / 'some.gguf')}"
+    monkeypatch.setattr(gguf, "_read", read)
+    assert model_folder(tmp_path / "some.gguf") == next_to
+    assert [path.name for path in next_to.parent.iterdir()] == [next_to.name]
 
 
 def test_a_base_in_half_precision_has_adapters_and_logits_in_single(tiny_llama):

@@ -37,10 +37,14 @@ def model_folder(file: Path) -> Path:
         import transformers
 
         model, tokenizer = _read(file)
-        with new_folder(folder) as new, quiet(transformers):
-            model.save_pretrained(new)
-            tokenizer.save_pretrained(new)
-            _forget_origin(new / "config.json")
+        try:
+            with new_folder(folder) as new, quiet(transformers):
+                model.save_pretrained(new)
+                tokenizer.save_pretrained(new)
+                _forget_origin(new / "config.json")
+        except QuickstudyError:
+            if not (folder / "config.json").is_file():  # else another process was first, and its folder is as good
+                raise
     return folder
 
 
