@@ -271,12 +271,12 @@ def table(out: Path) -> None:
     found = rows(out)
     lines = [(regime, steps, arm) for regime in REGIMES for steps in REGIMES[regime].steps for arm in ("joint", "start")]
     for name, k, other in lines:
-        by_seed = [pairs for seed in range(10) if (pairs := paired(found, name, seed, k, other))]
-        for seed, pairs in enumerate(by_seed):
+        by_seed = {seed: pairs for seed in range(10) if (pairs := paired(found, name, seed, k, other))}
+        for seed, pairs in by_seed.items():
             print(f"{name:30} k={k} seed {seed}, {other}: {told(pairs)}")
         if len(by_seed) > 1:
-            tasks = set.intersection(*(set(pairs) for pairs in by_seed))
-            means = {task: tuple(np.mean([pairs[task] for pairs in by_seed], axis=0)) for task in tasks}
+            tasks = set.intersection(*(set(pairs) for pairs in by_seed.values()))
+            means = {task: tuple(np.mean([pairs[task] for pairs in by_seed.values()], axis=0)) for task in tasks}
             print(f"{name:30} k={k}, all {len(by_seed)}, {other}: {told(means)}")
 
 

@@ -50,6 +50,17 @@ class PointsPart(Part):
     """Steps of an episode."""
 
 
+class MazePart(Part):
+    """A ball to be pushed to a goal it is not told, in MuJoCo (`tasks/environments/mazes.py`)."""
+
+    blocks: Natural = 0
+    """Cells that are walls, other ones in each task; validation and test have placings of their own."""
+    goal_seen: bool = False
+    """Whether the goal is told after all."""
+    horizon: Count = 20
+    """Actions of an episode."""
+
+
 class TrainingPart(Part):
     """Small classifiers that train on embedded sentences (`inner/training_loop/environment.py`); a decision is a step."""
 
@@ -132,6 +143,8 @@ class TrialsPart(Part):
     """States, actions and rewards that each task draws anew."""
     points: PointsPart | None = None
     """Goals in the plane."""
+    maze: MazePart | None = None
+    """Goals in a maze."""
     training: TrainingPart | None = None
     """Trainings, and one who chooses how they go on."""
     gymnasium: str | None = None
@@ -143,11 +156,14 @@ class TrialsPart(Part):
 
     @model_validator(mode="after")
     def _one(self) -> TrialsPart:
-        if sum(each is not None for each in (self.bandits, self.mdps, self.points, self.training, self.gymnasium)) != 1:
-            raise ValueError("needs exactly one of bandits, mdps, points, training and gymnasium")
+        if sum(each is not None for each in self._families()) != 1:
+            raise ValueError("needs exactly one of bandits, mdps, points, maze, training and gymnasium")
         if self.gymnasium and ":" in self.gymnasium:
             raise ValueError(f"has gymnasium: {self.gymnasium}, which would import a module; name a registered environment alone")
         return self
+
+    def _families(self) -> tuple[Any, ...]:
+        return self.bandits, self.mdps, self.points, self.maze, self.training, self.gymnasium
 
     def interface(self) -> Interface:
         """What a policy has to know of it; a run is opened without its data."""
@@ -170,6 +186,10 @@ class TrialsPart(Part):
             return MDPs(**self.mdps.model_dump())
         if self.points is not None:
             return Points(**self.points.model_dump())
+        if self.maze is not None:
+            from quickstudy.tasks.environments.mazes import point_maze
+
+            return point_maze(name, **self.maze.model_dump())  # type: ignore[arg-type]
         if self.training is not None:
             return self.training.environment(name)
         return Gymnasium(str(self.gymnasium))
