@@ -31,7 +31,8 @@ check: install
 	$(BIN)/pyright
 
 docs: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/docs
+	$(BIN)/sphinx-build -W --keep-going -q docs build/docs
+	@echo "build/docs/index.html"
 
 bench: install
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/memory.py

@@ -64,8 +64,8 @@ def evaluate(
         observe: told of each learner and task, off the clock; embeddings that a learner shares are still looked up then.
 
     Returns:
-        `{"episodes": {"hash", "ways", "shots", "queries", "seed", "transductive"}, "results": [{"learner", "metric", "count",
-        "mean", "ci95", "seconds_per_task"}], "comparisons": [{"learner", "against", "metric", "difference", "ci95"}]}`.
+        Facts: `{"episodes": {"hash", "ways", "shots", "queries", "seed", "transductive"}, "results": [{"learner", "metric",
+        "count", "mean", "ci95", "seconds_per_task"}], "comparisons": [{"learner", "against", "metric", "difference", "ci95"}]}`.
         Intervals are over tasks, differences are paired by task (bootstrap); `ci95` is None for a single task.
         `seconds_per_task`: learning one new task, the embedding of its support included.
     """

@@ -29,6 +29,7 @@ class LearnedSchedule:
     every `every` steps from there on, but none after the last step. Rates of several groups keep their ratios.
 
     The policy sees the numbers that `TrainingEnvironment` describes, with these differences:
+
     - the training loss is the mean of the minibatches since the last decision, each before its update;
     - the validation loss is the last one that was given; until there is one, the training loss stands in for it;
     - the norms of gradient and update are those of the last step before a decision, not means over its steps; the gradient is

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stderr
 from typing import Any
 
 import gymnasium
-import gymnasium_robotics  # noqa: F401  (registers its environments)
 import numpy as np
 from gymnasium import spaces
 
 from quickstudy.tasks.environments.simulators import Options
+
+with redirect_stderr(io.StringIO()):  # where it tells whoever imports it about changes to hands
+    import gymnasium_robotics  # noqa: F401  (registers its environments)
 
 STEPS = 5
 """Of the simulator, 0.01 s each, that an action lasts."""
