@@ -54,10 +54,16 @@ def reading(name: str, source: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     try:
         with quiet(transformers):
             yield transformers, {"trust_remote_code": False} | ({} if there else {"local_files_only": True})
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except QuickstudyError:
+        raise
+    except Exception as error:  # whatever a damaged folder makes of it
         known = ", ".join([*sorted(PACKAGED), image_loading.EFFICIENTNET, SMOLLM2, "ngrams"])
         if source.is_dir():
             first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            if "custom code" in first:
+                first = (
+                    "it comes with code of its own, and none is run from a model's folder; name a model that transformers knows"
+                )
             raise QuickstudyError(f"cannot load the model in {source}: {first}") from error
         hub = "the hub has no usable model of this name" if there else "the hub cannot be reached from here"
         raise QuickstudyError(

@@ -65,7 +65,8 @@ def load(
         return image_loading.vision_encoder(module, reader, spec)
     if is_causal(type(module).__name__):
         return LanguageModel(module, reader, spec=spec, base=str(source.resolve() if source.is_dir() else source)).eval()
-    settings = _sentence_settings(source) if source.is_dir() else {}
+    with reading(str(name), source):
+        settings = _sentence_settings(source) if source.is_dir() else {}
     return SentenceEncoder(module, reader, spec=spec, **settings).eval()
 
 
@@ -116,10 +117,18 @@ def _pretrained(name: str, source: Path, attention: str, dtype: Precision) -> tu
         else:
             reader = tokenizer_of(transformers, source, where)
         causal = _is_causal(transformers, config, source, where)
+        _check_shards(file_of(transformers, source, "model.safetensors.index.json", where))
         module = (transformers.AutoModelForCausalLM if causal else transformers.AutoModel).from_pretrained(
             str(source), attn_implementation=attention, use_safetensors=True, dtype=getattr(torch, dtype), **where
         )
     return module, reader
+
+
+def _check_shards(index: Path | None) -> None:
+    """That a model in several files is read from its own folder alone."""
+    for file in set((_json(index) or {}).get("weight_map", {}).values()) if index else ():
+        if Path(file).name != file:
+            raise QuickstudyError(f"{index} names the file {file!r}, which is not in this folder; it is not read")
 
 
 def _is_causal(transformers: Any, config: Any, source: Path, where: dict[str, Any]) -> bool:
@@ -132,9 +141,15 @@ def _sentence_settings(folder: Path) -> dict[str, Any]:
     modules = _json(folder / "modules.json")
     if not modules:
         return {}
+    if not isinstance(modules, list) or not all(isinstance(part, dict) and isinstance(part.get("type"), str) for part in modules):
+        raise QuickstudyError(
+            f"{folder / 'modules.json'} is not what sentence-transformers writes: a list of parts with a type each"
+        )
     settings: dict[str, Any] = {"dense": []}
     for part in modules:
         kind, inside = part["type"].rpartition(".")[2], folder / part.get("path", "")
+        if not inside.resolve().is_relative_to(folder.resolve()):
+            raise QuickstudyError(f"{folder / 'modules.json'}: the part {part['path']!r} is not in this folder; it is not read")
         if kind == "Pooling":
             settings["pooling"] = _pooling(_json(inside / "config.json"), folder)
         elif kind == "Normalize":
