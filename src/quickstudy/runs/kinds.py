@@ -81,8 +81,8 @@ def _strengths(value: Any) -> list[float]:
     return sorted(numbers)
 
 
-Count = Annotated[int, BeforeValidator(_no_switch), Field(ge=1)]
-Natural = Annotated[int, BeforeValidator(_no_switch), Field(ge=0)]
+Count = Annotated[int, BeforeValidator(_no_switch), Field(ge=1, lt=2**63)]
+Natural = Annotated[int, BeforeValidator(_no_switch), Field(ge=0, lt=2**63)]
 Positive = Annotated[float, BeforeValidator(_no_switch), Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, BeforeValidator(_no_switch), Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, BeforeValidator(_no_switch), Field(ge=0, lt=1)]
