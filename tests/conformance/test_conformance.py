@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +22,9 @@ from quickstudy import Batch, QuickstudyError, Task, check_gradients
 from quickstudy.learners.baselines.joint import JointTraining
 from quickstudy.learners.gradient import GradientLearner
 from quickstudy.learners.metric import MetricLearner
+
+STEPS = int(os.environ.get("STEPS", "9"))
+"""Outer steps after which memory is to be as it was; STEPS=2000 for a long look."""
 
 
 def outer(learner: Any, tasks: list[Task]) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -305,6 +311,32 @@ def test_the_plain_training_loop_lowers_the_loss(case_that_learns):
             optimizer.step()
             losses.append(loss.item())
     assert losses[-1] < losses[0]
+
+
+def held() -> tuple[int, int]:
+    """Tensors that live, and their bytes."""
+    gc.collect()
+    tensors = [it for it in gc.get_objects() if type(it) in (torch.Tensor, nn.Parameter)]
+    return len(tensors), sum(it.nbytes for it in tensors)
+
+
+def test_outer_steps_leave_nothing_behind(case_that_learns):
+    learner, tasks = case_that_learns.learner(), [case_that_learns.task(seed) for seed in range(3)]
+    optimizer, found = torch.optim.SGD(learner.parameters(), lr=1e-4), []
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        learner(tasks[step % 3 : step % 3 + 1]).backward()
+        optimizer.step()
+        if step in (STEPS // 3, STEPS - 1):
+            found.append((*held(), resident()))
+    (count, size, before), (count_after, size_after, after) = found
+    assert (count_after, size_after) == (count, size)
+    assert after - before < 2**23
+
+
+def resident() -> int:
+    """Bytes of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_gradients_of_what_is_learned_are_not_zero(case_that_learns):
