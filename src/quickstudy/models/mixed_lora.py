@@ -13,6 +13,12 @@ from quickstudy.models.functional import Parameters
 from quickstudy.models.sentence_encoder import SentenceEncoder
 from quickstudy.models.shell import shell
 
+ROWS_FIRST = {
+    "albert", "bert", "camembert", "distilbert", "electra", "ernie", "modernbert", "mpnet", "roberta", "xlm-roberta",
+}  # fmt: skip
+"""Architectures whose linear layers all read `(rows, ...)`. DeBERTa's also read positions, which all rows share; in XLNet words
+come before rows."""
+
 
 class MixedLoRA:
     """An encoder as a function of stacked adapters: `x W` is one product for all rows, and A[task] and B[task] differ.
@@ -26,8 +32,11 @@ class MixedLoRA:
 
     @staticmethod
     def fits(encoder: nn.Module, names: Collection[str]) -> bool:
-        """Whether these parameters are all the adapters there are, and these are plain: no dropout, no DoRA, nothing merged."""
+        """Whether each row can have adapters of its own: these parameters are all the adapters there are, and plain (no dropout,
+        no DoRA, nothing merged), of an architecture that is known."""
         if not isinstance(encoder, SentenceEncoder) or any(part.training for part in encoder.modules()) or not names:
+            return False
+        if encoder.module.config.model_type not in ROWS_FIRST:
             return False
         layers = adapted_layers(encoder)
         expected = {f"{name}.lora_{each}.default.weight" for name in layers for each in "AB"}
