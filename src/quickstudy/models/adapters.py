@@ -32,7 +32,7 @@ def add_lora(module: nn.Module, lora: LoRA, seed: int) -> dict[str, Any]:
         torch.manual_seed(seed)
         try:
             peft.inject_adapter_in_model(config, module)
-        except ValueError as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise QuickstudyError(f"no LoRA adapter could be put on {type(module).__name__}: {error}") from error
     for name, parameter in module.named_parameters():
         if is_adapter(name):
