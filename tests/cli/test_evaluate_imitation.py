@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,16 @@ def folder(tmp_path_factory) -> Path:
 def test_it_does_what_it_is_shown_and_a_clone_does_not(folder, capsys):
     found = folder / "found.json"
     capsys.readouterr()
+    page = folder / "page.html"
     asked = ["evaluate", str(folder / "run"), "--robot", ARM, "--baselines", "full", "--json", str(found)]
-    assert run(asked) == 0
+    assert run([*asked, "--report", str(page)]) == 0
     said = capsys.readouterr().out
+    assert said.splitlines()[-1] == f"Report: {page}"
+    shown = " ".join(page.read_text(encoding="utf-8").split())
+    assert shown.count('src="data:image/webp;base64,') == 3
+    assert re.search(r'alt="Film of Cloning, trained alike and shown nothing: (not done in|done after) \d+ steps?"', shown)
+    assert "shown once, " in shown
+    assert "context: 4" in shown
     assert "10 tasks of plane that training did not see, one demonstration each; 3 episodes of at most 20 steps" in said
     assert "The expert, which knows the task: success 100.0" in said
     assert " points better than FineTunedCloning" in said or " points better than Cloning" in said
@@ -62,11 +70,41 @@ def test_it_does_what_it_is_shown_and_a_clone_does_not(folder, capsys):
 
 def test_what_does_not_go_with_a_robot_is_refused(folder, capsys):
     assert run(["evaluate", str(folder / "run")]) == 2
-    assert "Meta-World has no family 'plane'" in (said := capsys.readouterr().err) or "pip install" in said
+    assert "the demonstrations are of 'plane'; give --robot with the file that it is in" in capsys.readouterr().err
     assert run(["evaluate", str(folder / "run"), "--robot", ARM, "--ways", "3"]) == 2
     assert "learned from demonstrations; leave --ways out" in capsys.readouterr().err
     assert run(["evaluate", str(folder / "run"), "--robot", ARM, "--episodes", "0"]) == 2
     assert "--episodes 0: give a number of at least 1" in capsys.readouterr().err
+
+
+def test_demonstrations_of_another_robot(folder, capsys):
+    other = folder / "other.py"
+    other.write_text(
+        Path(ARM.removesuffix(":arm")).read_text().replace("[*self.at, 1.0]", "[*self.at, 1.0, 2.0]").replace("(3,)", "(4,)")
+    )
+    assert run(["robots", "record", f"{other}:arm", "--out", str(folder / "other"), "--part", "test", "--goals", "1"]) == 0
+    capsys.readouterr()
+    asked = ["evaluate", str(folder / "run"), "--robot", f"{other}:arm"]
+    assert run([*asked, "--data", str(folder / "other")]) == 2
+    message = (
+        "a demonstration of plane has 4 numbers in an observation and 2 in an action, and this policy reads 3 and gives 2; give"
+    )
+    assert message in capsys.readouterr().err
+    assert run(asked) == 2
+    assert (
+        "plane has 4 numbers in an observation and 2 in an action, and the demonstrations of plane 3" in capsys.readouterr().err
+    )
+
+
+def test_without_pictures_the_page_says_why(folder, capsys):
+    blind = folder / "blind.py"
+    blind.write_text(Path(ARM.removesuffix(":arm")).read_text().replace(", render=draw)", ")"))
+    page = folder / "blind.html"
+    asked = ["evaluate", str(folder / "run"), "--robot", f"{blind}:arm", "--baselines", "none", "--episodes", "2"]
+    assert run([*asked, "--report", str(page)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2:] == ["No films: plane has no pictures; give Robot(render=...).", f"Report: {page}"]
+    assert "There are no films: plane has no pictures" in page.read_text(encoding="utf-8")
 
 
 def test_goals_of_validation_are_not_those_of_training(folder):

@@ -105,8 +105,22 @@ def test_the_command(tmp_path, capsys):
     wanted = ["robots", "record", ARM, "--out", str(tmp_path), "--goals", "3", "--each", "1", "--steps", "2", "--noise", "0"]
     assert run(wanted) == 0  # two steps are enough for goals that are near
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"{tmp_path / 'train'}: {len(read_demonstrations(tmp_path, 'train'))} demonstrations."
-    assert "tries that failed, and 0 that were not finite" in said[1]
+    assert said[0] == f"{tmp_path / 'train'}: {len(read_demonstrations(tmp_path, 'train'))} demonstrations of the 3 asked for."
+    assert "tries that failed, and 0 that were not finite; mend the expert or the simulator, or give more --steps" in said[1]
     assert said[2] == f"Next: quickstudy robots record {ARM} --out {tmp_path} --part test"
     assert run(["robots", "record", ARM, "--out", str(tmp_path), "--part", "no"]) == 2
     assert "plane has no tasks of a part 'no'" in capsys.readouterr().err
+
+
+def test_where_every_try_fails(tmp_path, capsys):
+    wanted = ["robots", "record", ARM, "--out", str(tmp_path), "--goals", "2", "--each", "2", "--steps", "2", "--noise", "50"]
+    for _ in range(2):  # the second time nothing is tried
+        assert run(wanted) == 2
+        said = capsys.readouterr().err
+        assert "train: no demonstration was kept, of 12 tries that failed, and 0 that were not finite; mend the expert" in said
+    with pytest.raises(QuickstudyError, match="every try of plane to show train tasks has failed; mend"):
+        read_demonstrations(tmp_path, "train")
+    with pytest.raises(
+        QuickstudyError, match=r"holds no test demonstrations; .* record ROBOT --out .* --part test`, where ROBOT is"
+    ):
+        read_demonstrations(tmp_path, "test")

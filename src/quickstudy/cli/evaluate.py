@@ -85,13 +85,13 @@ def evaluate(
     if report:
         page.check_place(report)
     if imitates(model):
-        refused = {"--ways": ways, "--shots": shots, "--queries": queries, "--steps": steps, "--report": report}
+        refused = {"--ways": ways, "--shots": shots, "--queries": queries, "--steps": steps}
         refused |= {"--split": split != "test", "--fold": fold, "--names": names, "--thorough": thorough}
         refused |= {"--text": text != "text", "--label": label != "label"}
         if wrong := next((option for option, value in refused.items() if value), None):
             raise QuickstudyError(f"{wrong}: {model} learned from demonstrations; leave {wrong} out")
-        numbers = {"tasks": episodes, "seed": seed}
-        return evaluate_imitation(model, data, robot=robot, **numbers, baselines=baselines, device=device, json_file=json_file)
+        asked: dict[str, Any] = {"robot": robot, "tasks": episodes, "seed": seed, "baselines": baselines, "device": device}
+        return evaluate_imitation(model, data, **asked, json_file=json_file, report=report)
     if robot is not None:
         raise QuickstudyError(f"--robot belongs to a run that learned from demonstrations, and {model} is none; leave it out")
     if acts(model):

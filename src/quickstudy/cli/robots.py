@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from quickstudy.errors import QuickstudyError
+
 robots = typer.Typer(help="Robots that learn a task from one demonstration.", no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -34,9 +36,16 @@ def record(
 
     how = Recording(each, steps, noise, seed)
     with progress_bar() as show:
-        found = run(find_robot(robot), part, out, how, tasks=goals, progress=show)
-    typer.echo(f"{out / part}: {found['demonstrations']} demonstrations.")
+        its = find_robot(robot)
+        found = run(its, part, out, how, tasks=goals, progress=show)
+    kept, wanted = found["demonstrations"], each * (goals or len(its.tasks[part]))
+    spoilt = f"{found['failed']} tries that failed, and {found['not finite']} that were not finite"
+    remedy = "mend the expert or the simulator, or give more --steps or less --noise"
+    remedy += "; and another --out, since what is recorded is not tried again"
+    if not kept:
+        raise QuickstudyError(f"{out / part}: no demonstration was kept, of {spoilt}; {remedy}")
+    typer.echo(f"{out / part}: {kept} demonstrations{f' of the {wanted} asked for' if kept < wanted else ''}.")
     if found["failed"] or found["not finite"]:
-        typer.echo(f"Not kept: {found['failed']} tries that failed, and {found['not finite']} that were not finite.")
+        typer.echo(f"Not kept: {spoilt}{f'; {remedy}' if kept < wanted else ''}.")
     other = f"quickstudy robots record {robot} --out {out} --part test" if part == "train" else ""
     typer.echo(f"Next: {other or f'quickstudy train RECIPE --out RUN --set data.demonstrations={out}'}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
+from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
 from quickstudy.models.networks import Standardized, mlp
 from quickstudy.runs.recipe import Recipe
@@ -55,10 +56,16 @@ def check_policy(recipe: Recipe, learner: Learner, shown: Demonstrations | None 
         return
     (seen, done), context = (shown or demonstrations_of(recipe, "train")).numbers, getattr(learner, "context", 0)
     widths = recipe.model.mlp or [0]
-    if (widths[0], widths[-1]) != (seen + context, done):
-        beside = f" beside a context of {context}" if context else ""
-        message = f"mlp: an observation has {seen} numbers{beside} and an action {done}; "
-        raise recipe.problem(f"{message}give widths from {seen + context} to {done}", ("model", "mlp"))
+    if (widths[0], widths[-1]) == (seen + context, done):
+        return
+    if shown is not None:
+        raise QuickstudyError(
+            f"a demonstration of {shown.robot} has {seen} numbers in an observation and {done} in an action, and this policy "
+            f"reads {widths[0] - context} and gives {widths[-1]}; give demonstrations of the robot that it has learned from"
+        )
+    beside = f" beside a context of {context}" if context else ""
+    message = f"mlp: an observation has {seen} numbers{beside} and an action {done}; "
+    raise recipe.problem(f"{message}give widths from {seen + context} to {done}", ("model", "mlp"))
 
 
 def _recorded(recipe: Recipe) -> bool:

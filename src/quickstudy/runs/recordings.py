@@ -101,10 +101,15 @@ def read_demonstrations(folder: str | Path, part: str) -> Demonstrations:
             raise QuickstudyError(f"{path} is of {facts['robot']}, and the files before it of {robot}; record them apart")
         kept = range(facts["found"]["demonstrations"])
         tasks[facts["task"]] = [Batch(tensors[f"{i}/observations"], tensors[f"{i}/actions"]) for i in kept]
-    if robot is None or not any(tasks.values()):
+    if robot is None:
         raise QuickstudyError(
-            f"{folder} holds no {part} demonstrations; record some with "
-            f"`quickstudy robots record {robot or 'reach-v3'} --out {folder} --part {part}`"
+            f"{folder} holds no {part} demonstrations; record some with `quickstudy robots record ROBOT --out {folder} "
+            f"--part {part}`, where ROBOT is reach-v3 or such, or one of yours: my_arm.py:arm"
+        )
+    if not any(tasks.values()):
+        raise QuickstudyError(
+            f"{folder}: every try of {robot} to show {part} tasks has failed; mend the expert or the simulator, and record in "
+            "another folder"
         )
     return Demonstrations({task: several for task, several in tasks.items() if several}, robot, part)
 

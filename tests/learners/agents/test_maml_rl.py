@@ -157,6 +157,14 @@ def test_without_a_gradient_the_value_is_the_same():
     assert_close(value, torch.tensor(0.0), atol=1e-4, rtol=0)  # advantages have a mean of 0, and no ratio has changed
 
 
+def test_trials_are_played_once_for_all_epochs():
+    learner, trials = moved(epochs=3), Trials.draw(SMALL, 2, episodes=4, explored=4)
+    parts = list(learner.batches(trials))
+    assert len(parts) == 3
+    assert all(part is parts[0] for part in parts)
+    assert torch.equal(learner(trials), learner(parts[0]))  # what was not played is played first, the same
+
+
 def test_what_is_played_is_what_the_policy_does():
     learner, trials = moved(inner_steps=2), Trials.draw(SMALL, 3, episodes=2, explored=6)
     lives = learner.play(trials)
@@ -277,7 +285,11 @@ def test_the_least_deviation_is_a_setting():
     drawn = learner.action.sample(certain.expand(5_000, 4), torch.Generator().manual_seed(0))
     assert drawn.std().item() == pytest.approx(0.05, abs=0.002)
     assert learner.model.action == Box(2, -1.0, 1.0)  # the policy's own stays as it is
-    assert MAMLRL(Policy(Bandits(2), 8)).action == Discrete(2)
+    assert MAMLRL(Policy(Bandits(2), 8), least_std=0.5).action == Discrete(2)
+    policy = Policy(SMALL, 8)
+    policy.action = Box(2, -1.0, 1.0, std=(0.1, 1.5))  # an environment may say it too
+    assert MAMLRL(policy).action.std == (0.1, 1.5)
+    assert MAMLRL(policy, least_std=0.4).action.std == (0.4, 1.5)
 
 
 def test_one_step_of_learning_becomes_worth_more():

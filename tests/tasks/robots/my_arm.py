@@ -40,6 +40,15 @@ def reach(env, seen):
     return 3 * (env.goal - seen[:2])
 
 
+def draw(env):
+    """The plane from above; the goal is green, the hand red."""
+    picture = np.full((40, 40, 3), 255, dtype=np.uint8)
+    for (x, y), colour in ((env.goal, (0, 160, 0)), (env.at, (200, 0, 0))):
+        row, column = int(20 - 16 * y), int(20 + 16 * x)
+        picture[row - 2 : row + 2, column - 2 : column + 2] = colour
+    return picture
+
+
 goals = np.random.default_rng(0).uniform(-1, 1, (40, 2))
-arm = Robot("plane", Plane, {"train": goals[:30], "test": goals[30:]}, place, reach, horizon=HORIZON)
+arm = Robot("plane", Plane, {"train": goals[:30], "test": goals[30:]}, place, reach, horizon=HORIZON, render=draw)
 nothing = 3

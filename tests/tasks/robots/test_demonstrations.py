@@ -55,6 +55,8 @@ def test_another_robot_is_refused(source, arm):
     other = Demonstrations({1: [shown(1, 0, seen=4)]}, "crane")
     with pytest.raises(QuickstudyError, match=r"plane has 3 numbers .*, and the demonstrations of crane 4 .*; give the robot"):
         other.attempts(arm)
+    with pytest.raises(QuickstudyError, match="the demonstrations are of crane, not of plane; give the robot that they were"):
+        Demonstrations({1: [shown(1, 0)]}, "crane").attempts(arm)
 
 
 def test_the_spread_leaves_what_hardly_moves_small(source):

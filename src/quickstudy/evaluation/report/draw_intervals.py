@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from quickstudy.evaluation.evaluate import SHARES
 from quickstudy.evaluation.report import words
 from quickstudy.evaluation.report.svg import Scale, around, figure, line, mark, text, ticks
 from quickstudy.evaluation.statistics import FEW, Interval
@@ -27,7 +28,7 @@ class Row:
 
 def forest(rows: Sequence[Row], metric: str, *, chance: float | None = None) -> str:
     """All methods with their 95% intervals, in the order given; a line marks what guessing would reach, if it is near."""
-    bounded = metric == "accuracy"
+    bounded = metric in SHARES
     low, high = around([end for row in rows for end in _ends(row)], least=0.0, most=1.0 if bounded else None)
     guessed = [(chance, "guessing")] if chance is not None and low <= chance <= high else []
     said = "; ".join(f"{row.name} {_number(row, metric)}" for row in rows)
@@ -111,6 +112,6 @@ def _number(row: Row, metric: str, *, signed: bool = False) -> str:
 
 
 def _tick(at: float, metric: str, signed: bool) -> str:
-    if metric != "accuracy":
+    if metric not in SHARES:
         return words.minus(f"{at:{'+' if signed and at else ''}.4g}")
     return words.minus(f"{100 * at:{'+' if at else ''}.4g}") if signed else f"{100 * at:.4g}%"

@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from quickstudy.evaluation.evaluate import SHARES
 from quickstudy.evaluation.statistics import Interval
 
 MINUS = "\u2212"
 
 
 def value(number: float, metric: str) -> str:
-    """A score: accuracies in percent, anything else with three digits."""
-    return _written(number, metric) + ("%" if metric == "accuracy" else "")
+    """A score: shares in percent, anything else with three digits."""
+    return _written(number, metric) + ("%" if metric in SHARES else "")
 
 
 def difference(number: float, metric: str, *, unit: bool = True) -> str:
     """A difference of two scores, with its sign."""
-    return _written(number, metric, signed=True) + (" points" if unit and metric == "accuracy" else "")
+    return _written(number, metric, signed=True) + (" points" if unit and metric in SHARES else "")
 
 
 def interval(ends: Interval, metric: str, *, signed: bool = False) -> str:
@@ -29,11 +30,11 @@ def interval(ends: Interval, metric: str, *, signed: bool = False) -> str:
 
 def possible(ends: Sequence[float], metric: str) -> list[float]:
     """An interval of scores without what no score can be: few tasks give ends above 100%."""
-    return [min(1.0, max(0.0, end)) for end in ends] if metric == "accuracy" else [max(0.0, end) for end in ends]
+    return [min(1.0, max(0.0, end)) for end in ends] if metric in SHARES else [max(0.0, end) for end in ends]
 
 
 def _written(number: float, metric: str, *, signed: bool = False) -> str:
-    text = f"{100 * number:.1f}" if metric == "accuracy" else f"{number:#.3g}".rstrip(".")
+    text = f"{100 * number:.1f}" if metric in SHARES else f"{number:#.3g}".rstrip(".")
     if float(text) == 0:
         return text.lstrip("-")
     return minus("+" + text if signed and number > 0 else text)

@@ -20,7 +20,7 @@ from quickstudy.models.device import device_of, like
 from quickstudy.models.functional import Functional, Parameters
 from quickstudy.models.policy import Policy
 from quickstudy.tasks.batch import Batch
-from quickstudy.tasks.environments.spaces import STD, Box
+from quickstudy.tasks.environments.spaces import Box
 from quickstudy.tasks.playing import Playing
 from quickstudy.tasks.trials import Trials, seed_of
 
@@ -50,7 +50,8 @@ class MAMLRL(Agent):
         lam: lambda of GAE.
         clip: of the ratio of probabilities in the outer loss.
         epochs: outer steps on what was played.
-        least_std: of real-valued actions. An inner step grows as 1 / std^2, and overshoots where a policy becomes too certain.
+        least_std: of real-valued actions; None: that of the environment's `Box`. An inner step grows as 1 / std^2, and overshoots
+            where a policy becomes too certain.
 
     Attributes:
         action: what the policy may do, with that deviation.
@@ -73,7 +74,7 @@ class MAMLRL(Agent):
         lam: float = 1.0,
         clip: float = 0.2,
         epochs: int = 3,
-        least_std: float = STD[0],
+        least_std: float | None = None,
     ):
         super().__init__()
         if not isinstance(model, Policy) or model.remembers:
@@ -85,13 +86,16 @@ class MAMLRL(Agent):
         for name, steps in (("inner_steps", inner_steps), ("adapt_steps", adapt_steps or 0)):
             if steps < 0:
                 raise QuickstudyError(f"{name}={steps}: the number of inner steps cannot be negative")
-        if not 0 < least_std < STD[1]:
-            raise QuickstudyError(f"least_std={least_std:g}: the least deviation of actions lies between 0 and {STD[1]}")
+        self.action = its = model.action
+        if least_std is not None and isinstance(its, Box):
+            if not 0 < least_std < its.std[1]:
+                raise QuickstudyError(
+                    f"least_std={least_std:g}: the least deviation of actions lies between 0 and {its.std[1]:g}"
+                )
+            self.action = replace(its, std=(least_std, its.std[1]))
         self.model, self.outer_lr, self.gradient = model, outer_lr, gradient
         self.inner_steps, self.adapt_steps, self.later = inner_steps, adapt_steps, later
         self.gamma, self.lam, self.clip, self.epochs = gamma, lam, clip, epochs
-        its = model.action
-        self.action = replace(its, std=(least_std, STD[1])) if isinstance(its, Box) else its
         self.rule = SGD(inner_lr)
         self.rule.bind({name: p.shape for name, p in model.named_parameters() if p.requires_grad}, like(model))
         self._function = Functional(model)

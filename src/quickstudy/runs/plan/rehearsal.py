@@ -60,7 +60,10 @@ def rehearsing(learner: Learner, notes: Notes) -> Learner:
     elif isinstance(learner, MetricLearner):
         methods = {"_call": lambda self, inputs: _embedded(learner, inputs, notes)}
     else:
-        raise QuickstudyError(f"{learner.title} is neither a gradient learner nor a metric learner, and plan knows only these")
+        raise QuickstudyError(
+            f"{learner.title} is neither a gradient learner nor a metric learner, and plan knows only these; `quickstudy train` "
+            "with --set steps=10 shows what a step takes"
+        )
     twin = copy.copy(learner)
     twin.__class__ = type(cls.__name__, (cls,), methods)
     return twin

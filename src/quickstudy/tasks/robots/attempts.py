@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,17 +36,26 @@ class Attempts:
         return len(self.seeds)
 
     def successes(self, adapted: Adapted) -> list[bool]:
-        """Whether the task was done at any step, of each episode; an action that is not a number ends it."""
-        return [self._succeeds(adapted, seed) for seed in self.seeds]
+        """Whether the task was done at any step, of each episode."""
+        return [any(self.steps(adapted, seed)) for seed in self.seeds]
 
-    def _succeeds(self, adapted: Adapted, seed: tuple[int, ...]) -> bool:
+    def steps(self, adapted: Adapted, seed: Sequence[int]) -> Iterator[bool]:
+        """One episode: whether the task is done, at its start and after each step.
+
+        It ends where the environment says so, and with an action that is not finite; a warning says where what was observed is
+        not, which is no fault of the policy's.
+        """
         seen = self.robot.begin(self.part, self.task, seed)
+        yield False
         for _ in range(self.robot.horizon):
             predicted = torch.as_tensor(adapted.predict(torch.tensor(seen[None], dtype=torch.float32)))
             action = predicted[0].double().cpu().numpy()
             if not np.isfinite(action).all():
-                return False
-            seen, succeeded, over = self.robot.step(action)
-            if succeeded or over:
-                return succeeded
-        return False
+                if not np.isfinite(seen).all():
+                    where = f"{self.robot.name}, {self.part} task {self.task}"
+                    warnings.warn(f"{where}: what is observed is not finite; the episode counts as failed", stacklevel=2)
+                return
+            seen, done, over = self.robot.step(action)
+            yield done
+            if over:
+                return

@@ -100,6 +100,10 @@ class Demonstrations:
                 f"{robot.name} has {_said(robot.numbers)}, and the demonstrations of {self.robot} {_said(self.numbers)}; "
                 "give the robot that they were recorded with"
             )
+        if robot.name != self.robot:
+            raise QuickstudyError(
+                f"the demonstrations are of {self.robot}, not of {robot.name}; give the robot that they were recorded with"
+            )
         return [
             Task(
                 _joined(several[:shots]),

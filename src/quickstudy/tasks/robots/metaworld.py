@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.tasks.robots.metaworld_camera import Camera, choose_renderer
 from quickstudy.tasks.robots.robot import Robot
 
 HAND = (0.1, 0.1, 0.05)
@@ -27,16 +28,22 @@ def metaworld_robot(name: str) -> Robot:
     Raises:
         QuickstudyError: Meta-World is not installed, or has no such family.
     """
-    os.environ.setdefault("MUJOCO_GL", "egl")  # without a display; read when mujoco is imported
+    choose_renderer()
     try:
         import metaworld
         from metaworld.policies import ENV_POLICY_MAP
     except ImportError:
-        raise QuickstudyError("robots need the packages metaworld and mujoco: pip install 'quickstudy[robots]'") from None
+        raise QuickstudyError(
+            "the robots of Meta-World need the packages metaworld and mujoco: pip install 'quickstudy[robots]' "
+            "(one of your own is given as my_arm.py:arm)"
+        ) from None
+    except Exception as error:  # of MuJoCo or PyOpenGL, where what is to render is missing
+        chosen = f"MUJOCO_GL={os.environ.get('MUJOCO_GL', '')}"
+        raise QuickstudyError(f"mujoco cannot be imported with {chosen} ({error}); unset it, or set MUJOCO_GL=disable") from error
     if name not in metaworld.ML1.ENV_NAMES:
         near = difflib.get_close_matches(name, metaworld.ML1.ENV_NAMES, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(near)}?" if near else "reach-v3, push-v3 and pick-place-v3 are some of its 50"
-        raise QuickstudyError(f"Meta-World has no family {name!r}; {hint}")
+        raise QuickstudyError(f"Meta-World has no family {name!r}; {hint} (one of your own is given as my_arm.py:arm)")
     benchmark, expert = metaworld.ML1(name, seed=PUBLISHED), ENV_POLICY_MAP[name]()
 
     def show(env: Any, seen: np.ndarray) -> np.ndarray:
@@ -51,6 +58,7 @@ def metaworld_robot(name: str) -> Robot:
         set_task=_set_task,
         expert=show,
         horizon=500,
+        render=Camera(),
     )
 
 

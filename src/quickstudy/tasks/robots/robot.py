@@ -11,13 +11,21 @@ from typing import Any
 import numpy as np
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.tasks.robots.own_code import own_code
 
 Info = Mapping[str, Any]
 """What Gymnasium's `step` says beside observation and reward."""
 
 
 def success(info: Info) -> bool:
-    """What most environments of robots say."""
+    """What most environments of robots say.
+
+    Raises:
+        QuickstudyError: it says nothing of the kind.
+    """
+    if "success" not in info:
+        says = f"has {', '.join(map(str, info))}" if info else "is empty"
+        raise QuickstudyError(f"the info of a step has no 'success'; it {says}: give Robot(succeeded=...), which tells it")
     return bool(info["success"])
 
 
@@ -33,6 +41,10 @@ class Robot:
         expert: `(env, observation)` to the action of one that knows the task. None: it cannot be shown.
         succeeded: tells it from the `info` of a step.
         horizon: steps of an episode at most.
+        render: `(env)` to a picture of it, `(height, width, 3)` bytes, in which the goal may be marked. None: it has none.
+
+    Raises:
+        QuickstudyError: no tasks, or no steps.
     """
 
     name: str
@@ -42,14 +54,33 @@ class Robot:
     expert: Callable[[Any, np.ndarray], Any] | None = None
     succeeded: Callable[[Info], bool] = success
     horizon: int = 500
+    render: Callable[[Any], Any] | None = None
+
+    def __post_init__(self):
+        if not isinstance(self.tasks, Mapping) or not any(map(len, self.tasks.values())):
+            raise QuickstudyError(f"{self.name} has no tasks by part; give Robot(tasks={{'train': [...], 'test': [...]}})")
+        if self.horizon < 1:
+            raise QuickstudyError(f"horizon={self.horizon}: {self.name} needs at least 1 step")
 
     def __repr__(self) -> str:
         return f"Robot({self.name})"
 
     @cached_property
     def env(self) -> Any:
-        """The environment."""
-        return self.make()
+        """The environment.
+
+        Raises:
+            QuickstudyError: one of its spaces is no Box.
+        """
+        with own_code(f"make of {self.name}"):
+            env = self.make()
+        for name in ("observation_space", "action_space"):
+            if not hasattr(space := getattr(env, name, None), "low"):
+                raise QuickstudyError(
+                    f"the {name} of {self.name} is {space}, and a robot's is a Box; wrap the environment "
+                    "(gymnasium.wrappers.FlattenObservation makes a Box of a Dict)"
+                )
+        return env
 
     @property
     def numbers(self) -> tuple[int, int]:
@@ -65,28 +96,51 @@ class Robot:
         Raises:
             QuickstudyError: no such task.
         """
-        known = self.tasks[part]
+        known = self.tasks.get(part, ())
         if not 0 <= task < len(known):
             raise QuickstudyError(f"{self.name} has {len(known)} {part} tasks, and none with number {task}")
         generator = np.random.default_rng(seed)
-        self.set_task(self.env, known[task], generator)
-        return _flat(self.env.reset(seed=int(generator.integers(2**31)))[0])
+        env = self.env
+        with own_code(f"set_task or reset of {self.name}"):
+            self.set_task(env, known[task], generator)
+            return _flat(env.reset(seed=int(generator.integers(2**31)))[0])
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, bool, bool]:
         """Acts: an observation, whether the task is done, and whether the episode is over."""
         space = self.env.action_space
-        seen, _, terminated, truncated, info = self.env.step(self.cut(action).reshape(space.shape).astype(space.dtype))
-        return _flat(seen), self.succeeded(info), bool(terminated or truncated)
+        with own_code(f"step or succeeded of {self.name}"):
+            seen, _, terminated, truncated, info = self.env.step(self.cut(action).reshape(space.shape).astype(space.dtype))
+            return _flat(seen), bool(self.succeeded(info)), bool(terminated or truncated)
 
     def shown(self, seen: np.ndarray) -> np.ndarray:
         """The expert's action, `(numbers,)`.
 
         Raises:
-            QuickstudyError: there is no expert.
+            QuickstudyError: there is no expert, or what it gives is no action.
         """
         if self.expert is None:
             raise QuickstudyError(f"{self.name} has no expert to show its tasks; give Robot(expert=...)")
-        return self.cut(_flat(self.expert(self.env, seen)))
+        with own_code(f"the expert of {self.name}"):
+            action = _flat(self.expert(self.env, seen))
+        if len(action) != self.numbers[1]:
+            raise QuickstudyError(f"the expert of {self.name} gives {len(action)} numbers, and an action has {self.numbers[1]}")
+        return self.cut(action)
+
+    def picture(self) -> np.ndarray:
+        """What it looks like now, `(height, width, 3)` bytes.
+
+        Raises:
+            QuickstudyError: it has no pictures, or none can be made here.
+        """
+        if self.render is None:
+            raise QuickstudyError(f"{self.name} has no pictures; give Robot(render=...)")
+        with own_code(f"render of {self.name}"):
+            found = np.asarray(self.render(self.env))
+        if found.ndim != 3 or found.shape[2] != 3 or found.dtype != np.uint8:
+            raise QuickstudyError(
+                f"render of {self.name} gives {found.dtype} of shape {found.shape}; a picture is (height, width, 3) of uint8"
+            )
+        return found
 
     def cut(self, action: np.ndarray) -> np.ndarray:
         """An action within what the robot takes."""
