@@ -15,6 +15,7 @@ copyright = "Apache License 2.0"
 html_title = f"quickstudy {release}"
 html_theme = "furo"
 html_theme_options = {"footer_icons": [], "navigation_with_keys": True}
+html_static_path, html_css_files = ["_static"], ["site.css"]
 html_copy_source = html_show_sphinx = False
 extensions = [
     "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton", "sphinxcontrib.mermaid",
