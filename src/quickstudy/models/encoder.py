@@ -34,8 +34,8 @@ class Encoder(nn.Module):
         spec: what `models.load` needs to make this encoder again.
     """
 
-    reads: Literal["sentence", "image"] = "sentence"
-    """What an input is. An encoder of images has nothing to say of a class by its name."""
+    reads: Literal["sentence", "image", "recording"] = "sentence"
+    """What an input is. An encoder of anything but sentences has nothing to say of a class by its name."""
     on_cpu = CHUNK
     """Inputs in one call of the network on a processor."""
     _half_pays: bool | None = None
@@ -154,5 +154,5 @@ class Encoder(nn.Module):
 
 
 def reads_images(model: Any) -> bool:
-    """Whether a model is an encoder of images: a label's name says nothing to it."""
-    return isinstance(model, Encoder) and model.reads == "image"
+    """Whether a model is an encoder of images (or recordings): a label's name says nothing to it."""
+    return isinstance(model, Encoder) and model.reads != "sentence"

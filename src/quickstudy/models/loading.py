@@ -15,6 +15,7 @@ from quickstudy.models.adapters import LoRA, add_lora
 from quickstudy.models.hub import PACKAGED, SMOLLM2, file_of, reading, source_of, tokenizer_of
 from quickstudy.models.language_model import LanguageModel, is_causal
 from quickstudy.models.ngrams import NGrams
+from quickstudy.models.savedmodel import is_savedmodel, load_savedmodel
 from quickstudy.models.sentence_encoder import SentenceEncoder
 
 Precision = Literal["float32", "bfloat16"]
@@ -34,7 +35,8 @@ def load(
     Args:
         name: of sentences `"minilm"` (packaged, offline) or `"ngrams"` (characters, for any script); of images
             `"efficientnet-lite0"` (packaged, offline); a language model `"smollm2"` (packaged, offline) or a GGUF file; a
-            Hugging Face id or a local folder, of any of these; or any `nn.Module`, returned as it is.
+            Hugging Face id or a local folder, of any of these; `"savedmodel:FOLDER"`, TensorFlow's; or any `nn.Module`, returned
+            as it is.
         lora: a PEFT `LoraConfig`, a rank, or `{"r": 8, "layers": 2}` (the top two layers).
         seed: draws the adapters' start.
         attention: Hugging Face's `attn_implementation`. Fused attention has no second derivative, so the default is
@@ -47,6 +49,8 @@ def load(
     """
     if isinstance(name, nn.Module):
         return name
+    if is_savedmodel(name):
+        return load_savedmodel(str(name), lora=lora, dtype=dtype)
     if dtype != "float32" and name in ("ngrams", image_loading.EFFICIENTNET):
         raise QuickstudyError(f"dtype: {name} computes in float32; leave dtype out")
     if name == "ngrams":
@@ -76,7 +80,7 @@ def is_language_model(name: str) -> bool:
     Raises:
         QuickstudyError: as `load`.
     """
-    if name in ("ngrams", image_loading.EFFICIENTNET, *PACKAGED):
+    if name in ("ngrams", image_loading.EFFICIENTNET, *PACKAGED) or is_savedmodel(name):
         return False
     if name == SMOLLM2 or name.endswith(".gguf"):
         return True
@@ -104,6 +108,8 @@ def made(spec: dict[str, Any]) -> Any:
     """
     if "network" in spec:
         return image_networks.encoder(spec["network"], spec["settings"])
+    if "fingerprint" in spec:
+        return load_savedmodel(spec["name"], fingerprint=spec["fingerprint"])
     return load(spec["name"], lora=spec.get("lora"), dtype=spec.get("dtype", "float32"))
 
 
@@ -118,7 +124,9 @@ def _pretrained(name: str, source: Path, attention: str, dtype: Precision) -> tu
             reader = tokenizer_of(transformers, source, where)
         causal = _is_causal(transformers, config, source, where)
         _check_shards(file_of(transformers, source, "model.safetensors.index.json", where))
-        module = (transformers.AutoModelForCausalLM if causal else transformers.AutoModel).from_pretrained(
+        # of one that reads and writes, what reads
+        whole = transformers.AutoModelForTextEncoding if config.is_encoder_decoder else transformers.AutoModel
+        module = (transformers.AutoModelForCausalLM if causal else whole).from_pretrained(
             str(source), attn_implementation=attention, use_safetensors=True, dtype=getattr(torch, dtype), **where
         )
     return module, reader

@@ -13,6 +13,12 @@ from quickstudy.errors import QuickstudyError
 Space = str | Callable[[str, nn.Parameter], bool]
 """`"trainable"`, `"head"`, `"norms"`, a regular expression that a name must contain, or `(name, parameter) -> bool`."""
 
+WITHOUT = (
+    "learners that leave their model as it is work on it: prototypical, matching, siamese, r2d2, prior_head, logistic_probe, "
+    "ridge, centroid, nearest_neighbours"
+)
+"""What to do with a model that has no parameters."""
+
 
 def resolve_space(model: nn.Module, space: Space) -> list[str]:
     """The names of the parameters in a space, in the order of `model.named_parameters()`.
@@ -32,7 +38,7 @@ def resolve_space(model: nn.Module, space: Space) -> list[str]:
         why = " (every parameter is frozen)" if space == "trainable" and known else ""
         raise QuickstudyError(
             f"the adaptation space {space!r} selects no parameter{why}, so the inner loop would move nothing; "
-            f"the model's {len(known)} parameters are {shown or 'none'}"
+            f"the model's {len(known)} parameters are {shown or f'none; {WITHOUT}'}"
         )
     return names
 
