@@ -36,7 +36,7 @@ class MixedLoRA:
         no DoRA, nothing merged), of an architecture that is known."""
         if not isinstance(encoder, SentenceEncoder) or any(part.training for part in encoder.modules()) or not names:
             return False
-        if encoder.module.config.model_type not in ROWS_FIRST:
+        if getattr(encoder.module.config, "model_type", None) not in ROWS_FIRST:
             return False
         layers = adapted_layers(encoder)
         expected = {f"{name}.lora_{each}.default.weight" for name in layers for each in "AB"}
