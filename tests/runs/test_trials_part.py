@@ -153,7 +153,7 @@ def test_a_gymnasium_environment_trains(recipe, tmp_path):
     ("change", "message"),
     [
         ("data={trials: {bandits: {arms: 1}}}", "data.trials.bandits.arms"),
-        ("data={trials: {episodes: 3}}", "exactly one of bandits, mdps, points, training and gymnasium"),
+        ("data={trials: {episodes: 3}}", "exactly one of bandits, mdps, points, maze, training and gymnasium"),
         ("data={trials: {gymnasium: Nothing-v0}}", "Nothing"),
         ("data={trials: {gymnasium: 'os:Nothing-v0'}}", "would import a module; name a registered environment alone"),
         (
