@@ -17,6 +17,7 @@ from quickstudy.cli.demo import demo
 from quickstudy.cli.evaluate import evaluate
 from quickstudy.cli.generate import generate
 from quickstudy.cli.plan import plan
+from quickstudy.cli.playground import playground
 from quickstudy.cli.predict import predict
 from quickstudy.cli.robots import robots
 from quickstudy.cli.train import train
@@ -43,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, check, plan, train, tune, evaluate, adapt, predict, generate):
+for command in (demo, check, plan, train, tune, evaluate, adapt, predict, generate, playground):
     app.command()(command)
 app.add_typer(data, name="data")
 app.add_typer(robots, name="robots")
