@@ -39,7 +39,7 @@ FONTS = (
 )
 CODE_USERS = 100
 """Whose learning is kept; beyond them that of whoever came first goes."""
-FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
+CODE_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
 
 def serve(listening: socket.socket, folder: Path | None, ready: Callable[[str], None]) -> None:
