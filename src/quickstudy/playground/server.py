@@ -37,8 +37,6 @@ FONTS = (
     "Noto Sans CJK SC",
     "sans-serif",
 )
-CODE_USERS = 100
-"""Whose learning is kept; beyond them that of whoever came first goes."""
 CODE_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace")
 
 
