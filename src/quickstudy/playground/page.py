@@ -31,7 +31,7 @@ Shelf = MutableMapping[str, Learned]
 _DROP = (Path(__file__).parent / "drop.js").read_text(encoding="utf-8")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Session:
     """What one user has learned, and its map, drawn up once for every sentence that is typed later."""
 
@@ -62,36 +62,28 @@ class Page:
         self.opened = Session.of(opened[1]) if opened else None
         self.greeting = inert(panels.opened(opened[1], opened[0], say)) if opened else ""
 
-    def learn(
-        self,
-        box: str,
-        text: str,
-        label: str,
-        model: str,
-        sentence: str,
-        session: Session | None,
-        progress: Any = gr.Progress(),  # noqa: B008
-    ) -> Iterator[list[Any]]:
-        """What the button does, seen in three parts: learned, measured, and what more would bring."""
+    def learn(self, box: str, text: str, label: str, model: str, progress: Any = gr.Progress()) -> list[Any]:  # noqa: B008
+        """What the button does first: a classifier, what is said of it, and places for what is to be measured."""
         say = self.say
         try:
             table = typed(box, say, _columns(text, label))
             learned = self.workshop.learn(table, model, progress=lambda done, of: progress((done, of), desc=say("learning")))
-            session = Session.of(learned)
-            seen = [inert(panels.summary(learned, say)), *self.answer(sentence, session)]
-            yield [session, *seen, inert(panels.waiting("accuracy", say)), "", ""]
-            learned, token = self.workshop.measured(learned), secrets.token_urlsafe(16)
-            session, self.shelf[token] = Session(learned, session.map), learned
-            seen += [
-                inert(panels.accuracy(learned, say)),
-                inert(panels.waiting("more", say)),
-                inert(panels.take(learned, token, say)),
-            ]
-            yield [session, *seen]
-            seen[-2] = inert(panels.one_more(self.workshop.curve(learned), table, say))
-            yield [session, *seen]
+            return [Session.of(learned), inert(panels.summary(learned, say)), panels.waiting("accuracy", say), "", ""]
         except Exception as error:
-            yield [session, self.trouble(error), *(gr.skip() for _ in range(5))]
+            return [gr.skip(), self.trouble(error), gr.skip(), gr.skip(), gr.skip()]
+
+    def measure(self, session: Session | None) -> Iterator[list[Any]]:
+        """What it does then: the accuracy and the download, and what more sentences would bring; once for what was learned."""
+        say, learned = self.say, session and session.classifier
+        if session is None or not isinstance(learned, Learned) or learned.estimate is not None:
+            yield [gr.skip()] * 3
+            return
+        session.classifier = learned = self.workshop.measured(learned)
+        token = secrets.token_urlsafe(16)
+        self.shelf[token] = learned
+        good, taken = inert(panels.accuracy(learned, say)), inert(panels.take(learned, token, say))
+        yield [good, panels.waiting("more", say), taken]
+        yield [good, inert(panels.one_more(self.workshop.curve(learned), learned.table, say)), taken]
 
     def answer(self, sentence: str, session: Session | None) -> list[str]:
         """What is said of a sentence, and where it lies, for whoever types it."""
@@ -170,18 +162,22 @@ class Page:
                 status = _html(self.greeting, elem_id="status")
             with gr.Column(min_width=320):
                 sentence = gr.Textbox(label=say("try"), placeholder=say("try_like"), max_lines=1, elem_id="sentence")
-                answered = _html(answer, elem_id="answer")
+                said = _html(answer, elem_id="answer")
         with gr.Row(equal_height=False):
             with gr.Column(min_width=320):
-                mapped = _html(plane, elem_id="map")
+                drawn = _html(plane, elem_id="map")
             with gr.Column(min_width=320):
                 accuracy, more = _html(elem_id="accuracy"), _html(elem_id="more")
-        take = _html(elem_id="take")
+        take, answers = _html(elem_id="take"), [said, drawn]
         fill.click(lambda: say("example"), None, box, show_progress="hidden")
         gr.on([drop.upload, text.submit, label.submit], self.take_in, [drop, text, label], [box, status], show_progress="hidden")
-        given, seen = [box, text, label, model, sentence, session], [session, status, answered, mapped, accuracy, more, take]
-        learn.click(self.learn, given, seen, show_progress_on=[status])
-        sentence.change(self.answer, [sentence, session], [answered, mapped], show_progress="hidden", trigger_mode="always_last")
+        begun = learn.click(
+            self.learn, [box, text, label, model], [session, status, accuracy, more, take], show_progress_on=[status]
+        )
+        answered = begun.then(self.answer, [sentence, session], answers, show_progress="hidden")
+        measured = answered.then(self.measure, session, [accuracy, more, take], show_progress="hidden")
+        learn.click(None, cancels=[measured])  # what was learned before is not worth measuring any more
+        sentence.change(self.answer, [sentence, session], answers, show_progress="hidden", trigger_mode="always_last")
 
     def _curve(self) -> None:
         say = self.say

@@ -14,10 +14,8 @@ from quickstudy.playground.words import Say
 from quickstudy.tasks import reading
 from quickstudy.tasks.table import Table
 
-MOST = 10_000
-"""Sentences."""
-LARGEST = 2
-"""Megabytes of text."""
+MOST, LARGEST = 2_000, 2
+"""Sentences, which take a minute or two with many labels, and megabytes of text."""
 KINDS = (".csv", *reading.TABS, *reading.JSON_LINES)
 COLUMNS = ("text", "label")
 _MARK = re.compile(r"[,\uff0c]")
