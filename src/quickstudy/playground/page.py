@@ -33,10 +33,17 @@ _DROP = (Path(__file__).parent / "drop.js").read_text(encoding="utf-8")
 
 @dataclass
 class Session:
-    """What one user has learned, and its map, drawn up once for every sentence that is typed later."""
+    """What one user has learned.
+
+    Args:
+        classifier: what answers.
+        map: of its sentences, drawn up once for every sentence that is typed later.
+        current: whether the user has learned nothing since.
+    """
 
     classifier: Classifier
     map: Map | None
+    current: bool = True
 
     @classmethod
     def of(cls, classifier: Classifier) -> Session:
@@ -60,40 +67,51 @@ class Page:
     ):
         self.say, self.workshop, self.shelf, self.curves = say, workshop, shelf, curves
         self.opened = Session.of(opened[1]) if opened else None
-        self.greeting = inert(panels.opened(opened[1], opened[0], say)) if opened else ""
+        self.greeting = panels.opened(opened[1], opened[0], say) if opened else ""
 
-    def learn(self, box: str, text: str, label: str, model: str, progress: Any = gr.Progress()) -> list[Any]:  # noqa: B008
+    def learn(
+        self,
+        box: str,
+        text: str,
+        label: str,
+        model: str,
+        before: Session | None,
+        progress: Any = gr.Progress(),  # noqa: B008
+    ) -> list[Any]:
         """What the button does first: a classifier, what is said of it, and places for what is to be measured."""
         say = self.say
         try:
             table = typed(box, say, _columns(text, label))
             learned = self.workshop.learn(table, model, progress=lambda done, of: progress((done, of), desc=say("learning")))
-            return [Session.of(learned), inert(panels.summary(learned, say)), panels.waiting("accuracy", say), "", ""]
         except Exception as error:
-            return [gr.skip(), self.trouble(error), gr.skip(), gr.skip(), gr.skip()]
+            return [gr.skip(), self.trouble(error), *(gr.skip() for _ in range(3))]
+        if before is not None:
+            before.current = False
+        return [Session.of(learned), panels.summary(learned, say), panels.waiting("accuracy", say), "", ""]
 
     def measure(self, session: Session | None) -> Iterator[list[Any]]:
         """What it does then: the accuracy and the download, and what more sentences would bring; once for what was learned."""
-        say, learned = self.say, session and session.classifier
+        say, learned, nothing = self.say, session and session.classifier, [gr.skip()] * 3
         if session is None or not isinstance(learned, Learned) or learned.estimate is not None:
-            yield [gr.skip()] * 3
+            yield nothing
             return
         session.classifier = learned = self.workshop.measured(learned)
         token = secrets.token_urlsafe(16)
         self.shelf[token] = learned
-        good, taken = inert(panels.accuracy(learned, say)), inert(panels.take(learned, token, say))
-        yield [good, panels.waiting("more", say), taken]
-        yield [good, inert(panels.one_more(self.workshop.curve(learned), learned.table, say)), taken]
+        seen = [panels.accuracy(learned, say), panels.waiting("more", say), panels.take(learned, token, say)]
+        yield seen if session.current else nothing
+        seen[1] = panels.one_more(self.workshop.curve(learned), learned.table, say)
+        yield seen if session.current else nothing
 
     def answer(self, sentence: str, session: Session | None) -> list[str]:
         """What is said of a sentence, and where it lies, for whoever types it."""
         say, session = self.say, session or self.opened
         if session is None:
-            return [inert(panels.note(say.html("answer_first"))), ""]
+            return [panels.note(say.html("answer_first")), ""]
         if not sentence.strip():
-            return [inert(panels.note(say.html("answer_waits"))), inert(panels.plane(session.map, say))]
+            return [panels.note(say.html("answer_waits")), panels.plane(session.map, say)]
         found = self.workshop.answer(session.classifier, sentence)
-        return [inert(panels.answer(found, say)), inert(panels.plane(session.map, say, found.embedding))]
+        return [panels.answer(found, say), panels.plane(session.map, say, found.embedding)]
 
     def take_in(self, file: str | None, text: str, label: str) -> list[Any]:
         """A file's sentences for the box, and what it held; or what is wrong with it."""
@@ -104,7 +122,7 @@ class Page:
             name = Path(str(given["name"])).name
             content = base64.b64decode(given["content"]) if given["content"] is not None else bytes(LARGEST * 1_000_000 + 1)
             table = dropped(name, content, self.say, columns)
-            return [as_csv(table, columns), inert(panels.filled(table, self.say))]
+            return [as_csv(table, columns), panels.filled(table, self.say)]
         except Exception as error:
             return [gr.skip(), self.trouble(error)]
 
@@ -112,14 +130,14 @@ class Page:
         """The curve of this seed after so many steps from so many points."""
         least, most = sinusoid.SHOTS
         learning = self.curves.learn(int(seed), min(max(int(shots), least), most))
-        return inert(sinusoid.draw(learning, min(max(int(steps), 0), sinusoid.STEPS), self.say))
+        return sinusoid.draw(learning, min(max(int(steps), 0), sinusoid.STEPS), self.say)
 
     def trouble(self, error: Exception) -> str:
         """What is wrong, for the page; what only a programmer can mend goes to the terminal too."""
         if isinstance(error, QuickstudyError):
-            return inert(panels.trouble(str(error)))
+            return panels.trouble(str(error))
         traceback.print_exception(error)
-        return inert(panels.trouble(self.say("bug", kind=type(error).__name__)))
+        return panels.trouble(self.say("bug", kind=type(error).__name__))
 
     def blocks(self) -> gr.Blocks:
         """The page."""
@@ -171,12 +189,10 @@ class Page:
         take, answers = _html(elem_id="take"), [said, drawn]
         fill.click(lambda: say("example"), None, box, show_progress="hidden")
         gr.on([drop.upload, text.submit, label.submit], self.take_in, [drop, text, label], [box, status], show_progress="hidden")
-        begun = learn.click(
-            self.learn, [box, text, label, model], [session, status, accuracy, more, take], show_progress_on=[status]
-        )
-        answered = begun.then(self.answer, [sentence, session], answers, show_progress="hidden")
-        measured = answered.then(self.measure, session, [accuracy, more, take], show_progress="hidden")
-        learn.click(None, cancels=[measured])  # what was learned before is not worth measuring any more
+        given, shown = [box, text, label, model, session], [session, status, accuracy, more, take]
+        learned = learn.click(self.learn, given, shown, show_progress_on=[status])
+        answered = learned.then(self.answer, [sentence, session], answers, show_progress="hidden")
+        answered.then(self.measure, session, [accuracy, more, take], show_progress="hidden")
         sentence.change(self.answer, [sentence, session], answers, show_progress="hidden", trigger_mode="always_last")
 
     def _curve(self) -> None:
@@ -206,11 +222,6 @@ class Page:
 def _html(value: str = "", **settings: Any) -> gr.HTML:
     """A part of the page with our styles alone."""
     return gr.HTML(value, apply_default_css=False, **settings)
-
-
-def inert(markup: str) -> str:
-    """Markup in which Gradio's own templates find none of their marks."""
-    return markup.replace("{", "&#123;").replace("$", "&#36;")
 
 
 def _columns(text: str, label: str) -> tuple[str, str]:
