@@ -19,6 +19,7 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.runs.recipe import Recipe
 from quickstudy.runs.suggestions import space_of, suggest
 from quickstudy.runs.train import open_run, train
+from quickstudy.runs.trials import seconds_in
 from quickstudy.runs.tune import tune
 
 pytest.importorskip("optuna", reason="needs Optuna: pip install 'quickstudy[tune]'")
@@ -375,3 +376,15 @@ def test_the_example_of_the_docs(recipe, tmp_path):
     text = (Path(__file__).parents[2] / "recipes" / "text" / "helpdesk.yaml").read_text(encoding="utf-8")
     (tmp_path / "recipe.yaml").write_text(text + example)
     assert len(space_of(Recipe.read(tmp_path / "recipe.yaml"))) == 3
+
+
+def test_a_clock_that_was_put_back_takes_no_seconds_away(tmp_path):
+    times = (
+        "12:00:00 from step 0, on cpu",
+        "12:00:07 step 5",
+        "11:00:00 step 6",
+        "11:00:02 step 7",
+        "13:00:00 from step 7, on cpu",
+    )
+    (tmp_path / "log.txt").write_text("".join(f"2026-01-01T{time}\n" for time in times))
+    assert seconds_in(tmp_path / "log.txt") == 9

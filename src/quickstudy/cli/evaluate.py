@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,6 +73,7 @@ def evaluate(
     from quickstudy.evaluation.table import render
     from quickstudy.models.device import chosen
     from quickstudy.models.image_loading import seen_before
+    from quickstudy.runs.atomic import require_place, write_json
     from quickstudy.runs.baselines import baselines_for
     from quickstudy.runs.history import validation_curve
     from quickstudy.tasks.episodes import Episodes
@@ -84,6 +84,8 @@ def evaluate(
         raise QuickstudyError(f"--baselines {baselines}: give none, standard or full")
     if report:
         page.check_place(report)
+    if json_file:
+        require_place(json_file, "--json")
     if imitates(model):
         refused = {"--ways": ways, "--shots": shots, "--queries": queries, "--steps": steps}
         refused |= {"--split": split != "test", "--fold": fold, "--names": names, "--thorough": thorough}
@@ -146,7 +148,7 @@ def evaluate(
     if (Path(model) / "recipe.yaml").is_file():
         result["meta_training_curve"] = validation_curve(model)
     if json_file:
-        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(json_file, result)
     if report and observed:
         from quickstudy.evaluation.report.gather import gather
 

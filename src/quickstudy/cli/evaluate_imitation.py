@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +44,7 @@ def evaluate_imitation(
     from quickstudy.evaluation.report.observed import Observed
     from quickstudy.evaluation.table import render, with_interval
     from quickstudy.models.device import chosen
+    from quickstudy.runs.atomic import write_json
     from quickstudy.runs.cloning import Cloning, clone, fine_tuned
     from quickstudy.runs.imitation import check_policy
     from quickstudy.runs.recordings import read_demonstrations
@@ -79,7 +79,7 @@ def evaluate_imitation(
             f"The expert, which knows the task: success {with_interval(expert['mean'], expert['ci95'], True, signed=False)}."
         )
     if json_file:
-        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(json_file, result)
     if not report or not observed:
         return
     from quickstudy.evaluation.imitation.gather import gather

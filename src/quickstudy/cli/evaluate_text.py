@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +63,7 @@ def evaluate_text(
     from quickstudy.evaluation.language.methods import methods
     from quickstudy.evaluation.language.table import render
     from quickstudy.models.device import chosen
+    from quickstudy.runs.atomic import write_json
 
     numbers, count = _steps(steps or STEPS), _count("episodes", EPISODES if episodes is None else episodes)
     sizes = _count("shots", shots or SHOTS), _count("queries", queries or QUERIES)
@@ -88,7 +88,7 @@ def evaluate_text(
         topics = f"{there} topic{'s' * (there != 1)}"
         typer.echo(f"The text has {topics}, so there are {there} tasks, not {count}: no two of them share a document.")
     if json_file:
-        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(json_file, result)
     if report:
         from quickstudy.evaluation.language.gather import gather
         from quickstudy.evaluation.language.page import write

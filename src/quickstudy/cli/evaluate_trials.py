@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import typer
@@ -40,6 +39,7 @@ def evaluate_trials(
     from quickstudy.evaluation.trials.observed import Observed
     from quickstudy.models.device import chosen
     from quickstudy.runs.agents import agents_for
+    from quickstudy.runs.atomic import write_json
     from quickstudy.runs.build import TEST_SEED, trials_of
     from quickstudy.runs.train import open_run
 
@@ -58,7 +58,7 @@ def evaluate_trials(
         result = evaluate(learner, drawn, baselines=beside, progress=show, observe=observed)
     typer.echo(render(result))
     if json_file:
-        json_file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(json_file, result)
     if not report or not observed:
         return
     from quickstudy.evaluation.trials.gather import gather

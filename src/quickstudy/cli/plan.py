@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,6 +40,7 @@ def plan(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
 ) -> None:
     """How much memory and time will a recipe take, and what would lower them? Before it runs."""
+    from quickstudy.runs.atomic import require_place, write_json
     from quickstudy.runs.plan.base import estimate
     from quickstudy.runs.plan.lower import lower
     from quickstudy.runs.plan.plan import Planner
@@ -50,6 +50,8 @@ def plan(
 
     if tokens < 1:
         raise QuickstudyError(f"--tokens {tokens}: give a number of at least 1")
+    if json_file:
+        require_place(json_file, "--json")
     file, given = find_recipe(recipe), list(changes or [])
     if "data" not in read(file).data and not any(change.startswith("data") for change in given):
         raise QuickstudyError(f"{file.stem} leaves the data to you: add --set data.table=FILE, or data.unlabelled=FOLDER")
@@ -72,7 +74,7 @@ def plan(
         numbers = found.numbers() | {"bases": [each.numbers() for each in bases]}
         for name, several in (("lower_memory", memory), ("lower_time", seconds)):
             numbers[name] = {each.change: each.plan.numbers() for each in several}
-        json_file.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+        write_json(json_file, numbers)
 
 
 def _said(plan: Plan) -> str:

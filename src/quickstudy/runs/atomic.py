@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
+
+from quickstudy.errors import QuickstudyError
 
 
 def write_atomically(path: Path, payload: bytes) -> None:
@@ -26,6 +30,28 @@ def write_atomically(path: Path, payload: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def write_json(path: Path, numbers: Any) -> None:
+    """Writes numbers for other programs to read."""
+    write_atomically(path, f"{json.dumps(numbers, indent=1)}\n".encode())
+
+
+def require_place(path: Path, option: str) -> None:
+    """Makes sure before the work begins that a file can be written at its end.
+
+    Args:
+        option: that which the user gave the path to.
+
+    Raises:
+        QuickstudyError: a folder, or a missing or read-only folder above it.
+    """
+    if path.is_dir():
+        raise QuickstudyError(f"{option} {path} is a folder; give the name of a file in it")
+    if not path.parent.is_dir():
+        raise QuickstudyError(f"{option} {path}: the folder {path.parent} does not exist; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise QuickstudyError(f"{option} {path}: the folder {path.parent} cannot be written to; give another place")
 
 
 def _sync_folder(folder: Path) -> None:

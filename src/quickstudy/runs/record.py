@@ -50,9 +50,7 @@ class RunFolder:
         Raises:
             QuickstudyError: it is not empty; to resume, it is no run or that of another recipe.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise QuickstudyError(f"{self.path} is a file; give the name of a new folder")
-        there = {entry.name for entry in self.path.iterdir()} - {".recipe.yaml.part"} if self.path.exists() else set()
+        there = {entry.name for entry in self.path.iterdir()} - {".recipe.yaml.part"}
         if there and not resume:
             raise QuickstudyError(f"{self.path} is not empty; go on with its run by --resume, or give another name")
         if there and not self.recipe.is_file():

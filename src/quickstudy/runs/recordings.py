@@ -10,6 +10,7 @@ from typing import Any
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.runs import checkpoint
+from quickstudy.runs.alone import alone
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.robots.demonstrating import demonstrate
 from quickstudy.tasks.robots.demonstrations import Demonstrations
@@ -72,16 +73,17 @@ def record(
     if tasks is not None and not 1 <= tasks <= known:
         raise QuickstudyError(f"{tasks} {part} tasks: {robot.name} has {known}; give a number from 1 to {known}")
     found, count = Counter(), tasks or known
-    for task in range(count):
-        path = folder / part / f"{task:04d}.safetensors"
-        if path.is_file():
-            facts = checkpoint.read(path, remedy=REMEDY)[1]
-            _check_same(path, facts, robot, part, how)
-        else:
-            facts = _record(robot, part, task, path, how)
-        found.update(facts["found"])
-        if progress:
-            progress(f"{robot.name}: {part} tasks shown", task + 1, count)
+    with alone(folder / part):
+        for task in range(count):
+            path = folder / part / f"{task:04d}.safetensors"
+            if path.is_file():
+                facts = checkpoint.read(path, remedy=REMEDY)[1]
+                _check_same(path, facts, robot, part, how)
+            else:
+                facts = _record(robot, part, task, path, how)
+            found.update(facts["found"])
+            if progress:
+                progress(f"{robot.name}: {part} tasks shown", task + 1, count)
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from quickstudy.inner.diverged import Diverged
 from quickstudy.learners.base import Learner
 from quickstudy.models.device import chosen
 from quickstudy.runs import checkpoint, strength
+from quickstudy.runs.alone import alone
 from quickstudy.runs.build import build_learner, train_episodes, validation_episodes
 from quickstudy.runs.outer import NotFinite, OuterLoop
 from quickstudy.runs.processes import Processes
@@ -61,31 +62,14 @@ def train(
         `strength` (what `strength.judge` found) in the recipe.
 
     Raises:
-        QuickstudyError: a recipe that cannot be built, a folder that is in the way, a full disk, or the run was
-            stopped after saving its state, by ten skipped steps in a row, Ctrl-C or SIGTERM.
+        QuickstudyError: a recipe that cannot be built, a folder that is in the way or that another run writes into, a full
+            disk, or the run was stopped after saving its state, by ten skipped steps in a row, Ctrl-C or SIGTERM.
     """
-    with Processes.join() if processes is None else nullcontext(processes) as together, torch.random.fork_rng(devices=[]):
+    with Processes.join() if processes is None else nullcontext(processes) as together:
         folder = RunFolder(Path(out))
-        together.first(lambda: folder.check(recipe, resume=resume))
-        kept = together.first(lambda: _kept(folder, resume))
-        if kept and kept[1]["finished"]:
-            if kept[1].get("strength"):
-                together.first(lambda: strength.apply(folder, kept[1]["strength"]))
-            return _summary(recipe, kept[1])
-        if recipe.strength:
-            strength.check(recipe)
-        place = chosen(device)
-        learner, episodes, validation = build_learner(recipe).to(place), train_episodes(recipe), validation_episodes(recipe)
-        if recipe.strength:
-            strength.check_learner(recipe, learner)
-        run = _Run(recipe, folder, learner, validation, OuterLoop(learner, recipe, together), together)
-        if kept:
-            run.restore(*kept)
-        elif validation:  # shows that model and tasks fit each other before anything is written
-            together.first(lambda: evaluate(learner.eval(), validation[:1]))
-        together.first(lambda: folder.begin(recipe, run.step, place))
-        with noted() as caught:
-            return run.go(episodes, caught, progress)
+        with ExitStack() as held, torch.random.fork_rng(devices=[]):
+            together.first(lambda: held.enter_context(alone(folder.path)))
+            return _train(recipe, folder, together, resume, device, progress)
 
 
 def open_run(folder: str | Path, *, allow_files: bool = False) -> tuple[Recipe, Learner]:
@@ -109,6 +93,32 @@ def open_run(folder: str | Path, *, allow_files: bool = False) -> tuple[Recipe, 
     learner = build_learner(recipe, allow_files=allow_files)
     checkpoint.put_learner(learner, tensors, facts, run.learner, remedy=remedy)
     return recipe, learner.eval()
+
+
+def _train(
+    recipe: Recipe, folder: RunFolder, together: Processes, resume: bool, device: str, progress: Progress | None
+) -> dict[str, Any]:
+    """A training in a folder that nobody else writes into."""
+    together.first(lambda: folder.check(recipe, resume=resume))
+    kept = together.first(lambda: _kept(folder, resume))
+    if kept and kept[1]["finished"]:
+        if kept[1].get("strength"):
+            together.first(lambda: strength.apply(folder, kept[1]["strength"]))
+        return _summary(recipe, kept[1])
+    if recipe.strength:
+        strength.check(recipe)
+    place = chosen(device)
+    learner, episodes, validation = build_learner(recipe).to(place), train_episodes(recipe), validation_episodes(recipe)
+    if recipe.strength:
+        strength.check_learner(recipe, learner)
+    run = _Run(recipe, folder, learner, validation, OuterLoop(learner, recipe, together), together)
+    if kept:
+        run.restore(*kept)
+    elif validation:  # shows that model and tasks fit each other before anything is written
+        together.first(lambda: evaluate(learner.eval(), validation[:1]))
+    together.first(lambda: folder.begin(recipe, run.step, place))
+    with noted() as caught:
+        return run.go(episodes, caught, progress)
 
 
 @dataclass

@@ -103,7 +103,7 @@ def read_trials(path: Path, keys: Collection[str]) -> list[Trial]:
 
 
 def seconds_in(log: Path) -> float:
-    """What earlier sessions of a run cost, from the times in its log."""
+    """What earlier sessions of a run cost, from the times in its log; a clock that was put back counts as one that stood."""
     seconds, last = 0.0, None
     for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
         when, _, what = line.partition(" ")
@@ -112,6 +112,6 @@ def seconds_in(log: Path) -> float:
         except ValueError:  # a kill cut the line off
             continue
         if last is not None and not what.startswith("from step"):
-            seconds += (now - last).total_seconds()
+            seconds += max((now - last).total_seconds(), 0.0)
         last = now
     return seconds

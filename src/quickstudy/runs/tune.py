@@ -17,6 +17,7 @@ import yaml
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.evaluate import Progress, evaluate
+from quickstudy.runs.alone import alone
 from quickstudy.runs.atomic import write_atomically
 from quickstudy.runs.build import build_learner, train_episodes, validation_episodes
 from quickstudy.runs.processes import Processes
@@ -66,26 +67,27 @@ def tune(
     search = _Search(recipe, space_of(recipe), out, device, progress)
     if recipe.validation is None:
         raise recipe.problem("trials are compared by their validation score, and validation is null", ("validation",))
-    found = Found(search.check(resume=resume))
-    if len(found.trials) < trials:
-        search.begin()
-    while len(found.trials) < trials:
+    with alone(out):
+        found = Found(search.check(resume=resume))
+        if len(found.trials) < trials:
+            search.begin()
+        while len(found.trials) < trials:
+            if progress:
+                progress("trials", len(found.trials), trials)
+            settings = search.next(found)
+            if settings is None:
+                found.exhausted = True
+                break
+            found.trials.append(search.attempt(len(found.trials), settings))
+            search.log(found)
+            if tell:
+                tell(found.trials[-1], found)
+        search.keep_best(found)
         if progress:
-            progress("trials", len(found.trials), trials)
-        settings = search.next(found)
-        if settings is None:
-            found.exhausted = True
-            break
-        found.trials.append(search.attempt(len(found.trials), settings))
-        search.log(found)
-        if tell:
-            tell(found.trials[-1], found)
-    search.keep_best(found)
-    if progress:
-        progress("trials", len(found.trials), len(found.trials))
-    if found.best is None:
-        raise QuickstudyError(f"{out}: none of {len(found.trials)} trials has a score; the first: {found.trials[0].error}")
-    return found
+            progress("trials", len(found.trials), len(found.trials))
+        if found.best is None:
+            raise QuickstudyError(f"{out}: none of {len(found.trials)} trials has a score; the first: {found.trials[0].error}")
+        return found
 
 
 @dataclass
@@ -101,9 +103,7 @@ class _Search:
     def check(self, *, resume: bool) -> list[Trial]:
         """Makes sure that this folder may be searched in, and gives the trials that are in it. Writes nothing."""
         path, out = self.out / "search.yaml", self.out
-        if out.exists() and not out.is_dir():
-            raise QuickstudyError(f"{out} is a file; give the name of a new folder")
-        there = {entry.name for entry in out.iterdir()} - {".search.yaml.part"} if out.exists() else set()
+        there = {entry.name for entry in out.iterdir()} - {".search.yaml.part"}
         if there and not resume:
             raise QuickstudyError(f"{out} is not empty; go on with its search by --resume, or give another name")
         if there and not path.is_file():

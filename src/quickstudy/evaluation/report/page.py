@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.runs.atomic import write_atomically
+from quickstudy.runs.atomic import require_place, write_atomically
 
 MARK = '<meta name="generator" content="quickstudy report">'
 """By which a page of ours is known, so that nothing else is ever replaced."""
@@ -19,12 +18,7 @@ def check_place(path: Path) -> None:
     Raises:
         QuickstudyError: a folder, a missing or read-only folder above it, a file that is no report.
     """
-    if path.is_dir():
-        raise QuickstudyError(f"--report {path} is a folder; give a file in it, such as {path / 'report.html'}")
-    if not path.parent.is_dir():
-        raise QuickstudyError(f"--report {path}: the folder {path.parent} does not exist; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise QuickstudyError(f"--report {path}: the folder {path.parent} cannot be written to; give another place")
+    require_place(path, "--report")
     if path.exists() or path.is_symlink():
         with path.open("rb") as file:
             if MARK.encode() not in file.read(4096):

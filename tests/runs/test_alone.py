@@ -1,0 +1,94 @@
+"""Two runs never write into one folder at a time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from quickstudy.errors import QuickstudyError
+from quickstudy.runs.alone import alone
+from quickstudy.runs.recipe import Recipe
+from quickstudy.runs.recordings import Recording, record
+from quickstudy.runs.train import train
+from quickstudy.runs.tune import tune
+from quickstudy.tasks.robots.find import find_robot
+
+ARM = f"{Path(__file__).parents[1] / 'tasks' / 'robots' / 'my_arm.py'}:arm"
+RECIPE = """\
+learner: {name: maml, inner_lr: 0.01, outer_lr: 0.005}
+model: {mlp: [1, 4, 1]}
+data: {source: sinusoids}
+episodes: {shots: 5, queries: 5, tasks: 2}
+validation: {shots: 5, queries: 5, episodes: 2, every: 2}
+tune: {learner.inner_lr: [0.01, 0.02]}
+steps: 4
+"""
+HOLDER = """\
+import sys, time
+from pathlib import Path
+from quickstudy.runs.alone import alone
+with alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    return Recipe.read(tmp_path / "recipe.yaml")
+
+
+def test_a_second_training_is_sent_away_and_the_first_ends_as_it_would_have(recipe, tmp_path):
+    def second(step, steps, numbers):
+        for resume in (False, True):
+            with pytest.raises(QuickstudyError, match="run: another run is writing into it; wait until it has ended"):
+                train(recipe, tmp_path / "run", resume=resume)
+
+    train(recipe, tmp_path / "run", progress=second)
+    train(recipe, tmp_path / "whole")
+    for name in ("metrics.jsonl", "learner/learner.safetensors", "checkpoint/state.safetensors"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == sorted(p.name for p in (tmp_path / "whole").iterdir())
+
+
+def test_a_second_search_and_a_second_recording(recipe, tmp_path):
+    with alone(tmp_path / "search"), pytest.raises(QuickstudyError, match="another run is writing into it"):
+        tune(recipe, tmp_path / "search")
+    robot = find_robot(ARM)
+    with alone(tmp_path / "demos" / "train"), pytest.raises(QuickstudyError, match="another run is writing into it"):
+        record(robot, "train", tmp_path / "demos", Recording(), tasks=1)
+
+
+def test_a_kill_lets_the_folder_go(tmp_path):
+    folder = tmp_path / "held"
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(QuickstudyError, match="another run"), alone(folder):
+            pass
+        holder.kill()
+    with alone(folder):
+        (folder / "mine").touch()
+    assert [p.name for p in folder.iterdir()] == ["mine"]
+
+
+def test_nothing_is_left_of_a_folder_that_was_made_in_vain(tmp_path):
+    with pytest.raises(KeyError), alone(tmp_path / "new"):
+        raise KeyError
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "empty").mkdir()
+    with alone(tmp_path / "empty"):
+        pass
+    assert (tmp_path / "empty").is_dir()
+
+
+def test_a_place_that_cannot_be_written_to(recipe, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(QuickstudyError, match="file is a file; give the name of a new folder"):
+        train(recipe, tmp_path / "file")
+    with pytest.raises(QuickstudyError, match=r"cannot be written to \(Not a directory\); give another --out"):
+        train(recipe, tmp_path / "file" / "run")
