@@ -1,40 +1,46 @@
-"""Folders that appear whole or not at all."""
+"""Folders that appear whole or not at all, and into which one process at a time writes."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from quickstudy.errors import QuickstudyError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no locks on folders: there, nothing is held
+    fcntl = None
 
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """Gives a temporary folder beside `folder` to write into, and puts it in its place at the end.
 
+    The temporary name is always the same, so that what a kill has left there goes with the next try.
+
     Raises:
-        QuickstudyError: `folder` is not empty, or cannot be written (a full disk, no permission); nothing is left.
+        QuickstudyError: `folder` is not empty, another process writes it, or it cannot be written (a full disk, no permission);
+            nothing is left.
     """
     refuse_full(folder)
-    temporary = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        temporary.chmod(0o755)
-        yield temporary
-        for path in temporary.rglob("*"):
-            path.chmod(0o755 if path.is_dir() else 0o644)  # not the private mode of temporary files
-        if folder.exists():
-            folder.rmdir()
-        os.replace(temporary, folder)
-    except OSError as error:
-        raise QuickstudyError(f"cannot write {folder}: {error.strerror or error}; nothing was left there") from error
-    finally:
-        if temporary is not None and temporary.exists():
+    temporary = folder.parent / f".{folder.name}.part"
+    with alone(temporary, name=folder):
+        for path in temporary.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        try:
+            yield temporary
+            for path in temporary.rglob("*.safetensors"):
+                path.chmod(0o644)  # they are written for their owner alone
+            if folder.exists():
+                folder.rmdir()
+            os.replace(temporary, folder)
+        except OSError as error:
+            raise QuickstudyError(f"cannot write {folder}: {error.strerror or error}; nothing was left there") from error
+        finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -44,3 +50,43 @@ def refuse_full(folder: Path) -> None:
         raise QuickstudyError(f"{folder} is a file; give the name of a new folder")
     if folder.is_dir() and any(folder.iterdir()):
         raise QuickstudyError(f"{folder} is not empty; give another name, or remove it first")
+
+
+@contextmanager
+def alone(folder: Path, *, name: Path | None = None) -> Iterator[None]:
+    """Holds a folder while something writes into it, so that two runs never mix there.
+
+    The lock is the system's, on the folder itself: a kill lets it go, and nothing is left. Folders that were made for it and
+    are still empty at the end are taken away again.
+
+    Args:
+        folder: made where it is not there.
+        name: what the user calls it.
+
+    Raises:
+        QuickstudyError: another process holds it; it is a file, or cannot be made.
+    """
+    name = name or folder
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = os.open(folder, os.O_RDONLY) if fcntl else None
+    except FileExistsError:
+        raise QuickstudyError(f"{name} is a file; give the name of a new folder") from None
+    except OSError as error:
+        raise QuickstudyError(f"{name} cannot be written to ({error.strerror or error}); give another --out") from error
+    try:
+        if fcntl and held is not None:
+            with suppress(OSError):  # of a file system without such locks: better without than not at all
+                try:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    said = "another run is writing into it; wait until it has ended, or give another --out"
+                    raise QuickstudyError(f"{name}: {said}") from None
+        yield
+    finally:
+        with suppress(OSError):  # not empty, or put elsewhere
+            for each in made:
+                each.rmdir()
+        if held is not None:
+            os.close(held)

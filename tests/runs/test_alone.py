@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.runs.alone import alone
+from quickstudy.folder import alone, new_folder
 from quickstudy.runs.recipe import Recipe
 from quickstudy.runs.recordings import Recording, record
 from quickstudy.runs.train import train
@@ -29,7 +29,7 @@ steps: 4
 HOLDER = """\
 import sys, time
 from pathlib import Path
-from quickstudy.runs.alone import alone
+from quickstudy.folder import alone, new_folder
 with alone(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
@@ -84,6 +84,21 @@ def test_nothing_is_left_of_a_folder_that_was_made_in_vain(tmp_path):
     with alone(tmp_path / "empty"):
         pass
     assert (tmp_path / "empty").is_dir()
+
+
+def test_what_a_kill_left_of_a_new_folder_goes_with_the_next_try(tmp_path):
+    (tmp_path / ".clf.part" / "deep").mkdir(parents=True)
+    (tmp_path / ".clf.part" / "half").touch()
+    with pytest.raises(QuickstudyError, match="clf: No space left on device; nothing was left"), new_folder(tmp_path / "clf"):
+        raise OSError(28, "No space left on device")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / ".clf.part").mkdir()
+    (tmp_path / ".clf.part" / "half").touch()
+    with new_folder(tmp_path / "clf") as new:
+        (new / "whole").touch()
+        with pytest.raises(QuickstudyError, match="/clf: another run is writing into it"), new_folder(tmp_path / "clf"):
+            pass
+    assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == ["clf", "clf/whole"]
 
 
 def test_a_place_that_cannot_be_written_to(recipe, tmp_path):

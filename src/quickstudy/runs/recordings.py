@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from quickstudy.errors import QuickstudyError
+from quickstudy.folder import alone
 from quickstudy.runs import checkpoint
-from quickstudy.runs.alone import alone
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.robots.demonstrating import demonstrate
 from quickstudy.tasks.robots.demonstrations import Demonstrations

@@ -13,11 +13,11 @@ import torch
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.evaluate import LOWER_IS_BETTER, evaluate
+from quickstudy.folder import alone
 from quickstudy.inner.diverged import Diverged
 from quickstudy.learners.base import Learner
 from quickstudy.models.device import chosen
 from quickstudy.runs import checkpoint, strength
-from quickstudy.runs.alone import alone
 from quickstudy.runs.build import build_learner, train_episodes, validation_episodes
 from quickstudy.runs.outer import NotFinite, OuterLoop
 from quickstudy.runs.processes import Processes

@@ -17,7 +17,7 @@ import yaml
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.evaluate import Progress, evaluate
-from quickstudy.runs.alone import alone
+from quickstudy.folder import alone
 from quickstudy.runs.atomic import write_atomically
 from quickstudy.runs.build import build_learner, train_episodes, validation_episodes
 from quickstudy.runs.processes import Processes
