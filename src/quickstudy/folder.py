@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from quickstudy.errors import QuickstudyError
 
 try:
@@ -26,7 +28,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
         QuickstudyError: `folder` is not empty, another process writes it, or it cannot be written (a full disk, no permission);
             nothing is left.
     """
-    refuse_full(folder)
+    require_new(folder)
     temporary = folder.parent / f".{folder.name}.part"
     with alone(temporary, name=folder):
         for path in temporary.iterdir():
@@ -38,18 +40,24 @@ def new_folder(folder: Path) -> Iterator[Path]:
             if folder.exists():
                 folder.rmdir()
             os.replace(temporary, folder)
-        except OSError as error:
-            raise QuickstudyError(f"cannot write {folder}: {error.strerror or error}; nothing was left there") from error
+        except (OSError, SafetensorError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise QuickstudyError(
+                f"cannot write {folder}: {why}; nothing was left there; make room, or give another --out"
+            ) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def refuse_full(folder: Path) -> None:
-    """Raises a QuickstudyError unless `folder` is absent or empty."""
+def require_new(folder: Path) -> None:
+    """Raises a QuickstudyError unless `folder` is absent or empty, in a place that can be written to."""
     if folder.is_file():
         raise QuickstudyError(f"{folder} is a file; give the name of a new folder")
     if folder.is_dir() and any(folder.iterdir()):
         raise QuickstudyError(f"{folder} is not empty; give another name, or remove it first")
+    above = next(each for each in folder.absolute().parents if each.exists())
+    if not os.access(above, os.W_OK):
+        raise QuickstudyError(f"{folder} cannot be written: {above} is read-only for you; give another --out")
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def adapt(
     from quickstudy.cli.resolve import default_model, require_reader, resolve_for_adapting
     from quickstudy.evaluation.cross_validation import embedded_once
     from quickstudy.evaluation.held_out import held_out_accuracy
-    from quickstudy.folder import refuse_full
+    from quickstudy.folder import require_new
     from quickstudy.models.legibility import unread
     from quickstudy.models.sentence_encoder import SentenceEncoder
     from quickstudy.runs.card import card
@@ -71,7 +71,7 @@ def adapt(
         return adapt_text(model, text, out, steps=steps, lr=lr, keep=keep, device=device)
     _refuse({"--steps": steps, "--lr": lr, "--keep": keep}, "--text alone")
     text = text or "text"
-    refuse_full(out)
+    require_new(out)
     if names not in ("auto", "yes", "no"):
         raise QuickstudyError(f"--names {names}: it is auto, yes or no")
     table = Table.read(support, text=text, label=label)

@@ -24,13 +24,13 @@ def adapt_text(
     from quickstudy.cli.progress import progress_bar
     from quickstudy.cli.resolve import DEFAULT_TEXT_MODEL, resolve_for_text
     from quickstudy.evaluation.watched import learn_watched, nats_of
-    from quickstudy.folder import refuse_full
+    from quickstudy.folder import require_new
     from quickstudy.models.device import chosen
     from quickstudy.runs.text_card import Learned, text_card
     from quickstudy.tasks.documents import documents
     from quickstudy.tasks.own_text import divided, whole
 
-    refuse_full(out)
+    require_new(out)
     if steps is not None and steps < 1:
         raise QuickstudyError(f"--steps {steps}: give at least 1; to see the model as it is, use `quickstudy evaluate`")
     if lr is not None and not lr > 0:

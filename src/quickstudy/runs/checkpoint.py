@@ -24,8 +24,13 @@ KEY = "quickstudy"
 """All facts are one JSON string under this key: safetensors writes several keys in an order that changes by process."""
 
 
-def write(path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+def write(
+    path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any], *, remedy: str = "go on with --resume"
+) -> None:
     """Writes a file that depends on its contents alone, byte for byte, and carries their checksum.
+
+    Args:
+        remedy: what to do once there is room on the disk, for the message.
 
     Raises:
         QuickstudyError: the disk is full or not writable; the file that was there before is still there.
@@ -38,7 +43,7 @@ def write(path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, A
     except OSError as error:
         before = "the one before it is still good" if path.exists() else "there is none before it"
         raise QuickstudyError(
-            f"{path} could not be written ({error.strerror or error}); {before}: make room on the disk, then go on with --resume"
+            f"{path} could not be written ({error.strerror or error}); {before}: make room on the disk, then {remedy}"
         ) from error
 
 

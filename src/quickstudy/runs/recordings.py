@@ -129,7 +129,7 @@ def _record(robot: Robot, part: str, task: int, path: Path, how: Recording) -> d
         if isinstance(shown, Batch):
             kept |= {f"{number}/observations": shown.inputs, f"{number}/actions": shown.targets}
     facts = {"robot": robot.name, "part": part, "task": task, "how": asdict(how), "found": found}
-    checkpoint.write(path, kept, facts)
+    checkpoint.write(path, kept, facts, remedy="give the same command again")
     return facts
 
 
