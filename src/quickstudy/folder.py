@@ -61,7 +61,7 @@ def require_new(folder: Path) -> None:
 
 
 @contextmanager
-def alone(folder: Path, *, name: Path | None = None) -> Iterator[None]:
+def alone(folder: Path, *, name: Path | None = None, wait: bool = False) -> Iterator[None]:
     """Holds a folder while something writes into it, so that two runs never mix there.
 
     The lock is the system's, on the folder itself: a kill lets it go, and nothing is left. Folders that were made for it and
@@ -70,6 +70,7 @@ def alone(folder: Path, *, name: Path | None = None) -> Iterator[None]:
     Args:
         folder: made where it is not there.
         name: what the user calls it.
+        wait: for whoever holds it to end, where both make the same.
 
     Raises:
         QuickstudyError: another process holds it; it is a file, or cannot be made.
@@ -87,7 +88,7 @@ def alone(folder: Path, *, name: Path | None = None) -> Iterator[None]:
         if fcntl and held is not None:
             with suppress(OSError):  # of a file system without such locks: better without than not at all
                 try:
-                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
                 except BlockingIOError:
                     said = "another run is writing into it; wait until it has ended, or give another --out"
                     raise QuickstudyError(f"{name}: {said}") from None

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -164,19 +166,24 @@ def test_gguf_files_that_are_none(tmp_path):
     assert not list(Path(tmp_path).glob("**/config.json"))
 
 
-def test_of_two_processes_that_read_a_gguf_file_both_get_the_folder(tiny_llama, tmp_path, monkeypatch):
+def test_of_two_that_read_a_gguf_file_one_waits_and_both_get_the_folder(tiny_llama, tmp_path, monkeypatch):
     monkeypatch.setenv("QUICKSTUDY_CACHE", str(tmp_path / "cache"))
     (tmp_path / "some.gguf").write_bytes(b"GGUF")
 
+    reads = []
+
     def read(file):
-        """As long as this takes: the other process ends meanwhile."""
-        shutil.copytree(tiny_llama, next_to)
+        reads.append(file)
+        time.sleep(0.2)  # so that the other comes while this one is at it
         return AutoModelForCausalLM.from_pretrained(tiny_llama), AutoTokenizer.from_pretrained(tiny_llama)
 
-    next_to = tmp_path / "cache" / "models" / f"some-{gguf._mark(tmp_path / 'some.gguf')}"
     monkeypatch.setattr(gguf, "_read", read)
-    assert model_folder(tmp_path / "some.gguf") == next_to
-    assert [path.name for path in next_to.parent.iterdir()] == [next_to.name]
+    with ThreadPoolExecutor(2) as both:  # the lock keeps threads apart as it does processes
+        first, second = both.map(model_folder, [tmp_path / "some.gguf"] * 2)
+    assert first == second
+    assert len(reads) == 1
+    assert [path.name for path in first.parent.iterdir()] == [first.name]
+    assert (first / "config.json").is_file()
 
 
 def test_a_base_in_half_precision_has_adapters_and_logits_in_single(tiny_llama):

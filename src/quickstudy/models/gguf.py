@@ -7,12 +7,11 @@ import importlib.util
 import json
 import shutil
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.folder import new_folder
+from quickstudy.folder import alone, new_folder
 from quickstudy.models.cache import cache_folder
 from quickstudy.models.quiet import quiet
 
@@ -31,21 +30,21 @@ def model_folder(file: Path) -> Path:
     if importlib.util.find_spec("gguf") is None:
         raise QuickstudyError(f'{file.name} needs the package gguf: pip install "quickstudy[gguf]"')
     folder = (cache_folder() or Path(tempfile.gettempdir()) / "quickstudy") / "models" / f"{file.stem}-{_mark(file)}"
-    if not (folder / "config.json").is_file():
-        with suppress(FileNotFoundError):
-            shutil.rmtree(folder)
-        import transformers
-
-        model, tokenizer = _read(file)
-        try:
-            with new_folder(folder) as new, quiet(transformers):
-                model.save_pretrained(new)
-                tokenizer.save_pretrained(new)
-                _forget_origin(new / "config.json")
-        except QuickstudyError:
-            if not (folder / "config.json").is_file():  # else another process was first, and its folder is as good
-                raise
+    with alone(folder.parent, wait=True):  # one at a time, so that whoever comes second finds it there
+        if not (folder / "config.json").is_file():
+            _make(folder, file)
     return folder
+
+
+def _make(folder: Path, file: Path) -> None:
+    import transformers
+
+    shutil.rmtree(folder, ignore_errors=True)  # what is not whole
+    model, tokenizer = _read(file)
+    with new_folder(folder) as new, quiet(transformers):
+        model.save_pretrained(new)
+        tokenizer.save_pretrained(new)
+        _forget_origin(new / "config.json")
 
 
 def _mark(file: Path) -> str:
