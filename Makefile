@@ -31,7 +31,8 @@ check: install
 	$(BIN)/pyright
 
 docs: install
-	$(BIN)/sphinx-build -W --keep-going -q docs build/docs
+	$(BIN)/sphinx-build -W --keep-going -q docs build/docs/$$($(BIN)/python -c "import quickstudy; print(quickstudy.__version__)")
+	$(BIN)/python docs/versions.py build/docs
 	@echo "build/docs/index.html"
 
 bench: install

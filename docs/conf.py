@@ -1,4 +1,4 @@
-"""The documentation site: `make site`, then open build/site/index.html."""
+"""The documentation site: `make docs`, then open build/docs/index.html."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ copyright = "Apache License 2.0"
 html_title = f"quickstudy {release}"
 html_theme = "furo"
 html_theme_options = {"footer_icons": [], "navigation_with_keys": True}
+templates_path = ["_templates"]
+html_sidebars = {
+    "**": [f"sidebar/{part}.html" for part in ("brand", "search", "scroll-start", "navigation", "versions", "scroll-end")]
+}
 html_static_path, html_css_files = ["_static"], ["site.css"]
 html_copy_source = html_show_sphinx = False
 extensions = [
     "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton", "sphinxcontrib.mermaid",
 ]  # fmt: skip
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_templates"]
 nitpicky = False
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]

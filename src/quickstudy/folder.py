@@ -86,12 +86,13 @@ def alone(folder: Path, *, name: Path | None = None, wait: bool = False) -> Iter
         raise QuickstudyError(f"{name} cannot be written to ({error.strerror or error}); give another --out") from error
     try:
         if fcntl and held is not None:
-            with suppress(OSError):  # of a file system without such locks: better without than not at all
-                try:
-                    fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                except BlockingIOError:
-                    said = "another run is writing into it; wait until it has ended, or give another --out"
-                    raise QuickstudyError(f"{name}: {said}") from None
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                said = "another run is writing into it; wait until it has ended, or give another --out"
+                raise QuickstudyError(f"{name}: {said}") from None
+            except OSError:  # a file system without such locks: better without than not at all
+                pass
         yield
     finally:
         with suppress(OSError):  # not empty, or put elsewhere
