@@ -26,8 +26,8 @@ test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: install
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks .ci/smoke.py
+	$(BIN)/ruff format --check src tests benchmarks .ci/smoke.py
 	$(BIN)/pyright
 
 docs: install
