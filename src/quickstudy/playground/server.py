@@ -13,6 +13,7 @@ import gradio  # pyright: ignore[reportMissingImports]
 import uvicorn  # pyright: ignore[reportMissingImports]
 from fastapi import FastAPI, Request, Response  # pyright: ignore[reportMissingImports]
 from fastapi.responses import PlainTextResponse, RedirectResponse  # pyright: ignore[reportMissingImports]
+from gradio.themes import Default  # pyright: ignore[reportMissingImports]
 
 from quickstudy.playground.address import LOCAL
 from quickstudy.playground.door import Door
@@ -122,7 +123,7 @@ def application(folder: Path | None) -> FastAPI:
             pwa=False,
             enable_monitoring=False,
             mcp_server=False,
-            theme=gradio.themes.Default(primary_hue="blue", font=FONTS, font_mono=CODE_FONTS),
+            theme=Default(primary_hue="blue", font=FONTS, font_mono=CODE_FONTS),
             css=stylesheet(),
             head=f'<script>document.documentElement.lang = "{TAGS[language]}"</script>',
             js=LIVE,
