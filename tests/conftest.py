@@ -65,6 +65,20 @@ def double():
 
 
 @pytest.fixture(scope="session")
+def small_recipe() -> str:
+    """A training that takes a second, and what to tune in it."""
+    return """\
+learner: {name: maml, inner_lr: 0.01, outer_lr: 0.005}
+model: {mlp: [1, 8, 1]}
+data: {source: sinusoids}
+episodes: {shots: 5, queries: 5, tasks: 2}
+validation: {shots: 5, queries: 5, episodes: 2, every: 2}
+tune: {learner.inner_lr: [0.01, 0.02]}
+steps: 4
+"""
+
+
+@pytest.fixture(scope="session")
 def sentences() -> tuple[list[str], list[str]]:
     """Six different sentences of each of three labels, and the labels."""
     fillers = FILLERS.split()

@@ -62,15 +62,6 @@ TUTORIALS = (
     "tuning",
     "unlabelled",
 )
-RECIPE = """\
-learner: {name: maml, inner_lr: 0.01, outer_lr: 0.005}
-model: {mlp: [1, 8, 1]}
-data: {source: sinusoids}
-episodes: {shots: 5, queries: 5, tasks: 2}
-validation: {shots: 5, queries: 5, episodes: 4, every: 2}
-tune: {learner.inner_lr: [0.01, 0.02]}
-steps: 4
-"""
 WEATHER = [(f"{word} {when}", word) for word in ("sun", "rain", "snow") for when in ("today", "tomorrow", "all week")]
 
 
@@ -80,7 +71,7 @@ def write_table(name: str, rows: list[tuple[str, str]]) -> None:
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, small_recipe):
     """A folder with what a reader has."""
     monkeypatch.chdir(tmp_path)
     helpdesk = Table.read("helpdesk")
@@ -104,7 +95,7 @@ def here(tmp_path, monkeypatch):
             Path(folder, f"{i}.txt").write_text("\n".join(helpdesk.texts[i::apart]) + "\n")
     for name in ("recipe.yaml", "my.yaml", "recipes/sinusoid-maml.yaml"):
         Path(name).parent.mkdir(exist_ok=True)
-        Path(name).write_text(RECIPE)
+        Path(name).write_text(small_recipe)
     shutil.copy(ARM, "my_arm.py")
 
 
@@ -133,19 +124,7 @@ def do(step: str, scope: dict) -> None:
         exec(step, scope)
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        "your-own-data",
-        "your-own-images",
-        "teach-it-your-jargon",
-        "robots",
-        "reading-the-report",
-        "several-machines",
-        "tuning",
-        "unlabelled",
-    ],
-)
+@pytest.mark.parametrize("page", TUTORIALS)
 def test_a_tutorial(page, here):
     for package, pages in PACKAGES.items():
         if page in pages and importlib.util.find_spec(package) is None:

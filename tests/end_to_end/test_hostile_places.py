@@ -12,15 +12,6 @@ from quickstudy.cli.main import run
 
 ARM = f"{Path(__file__).parents[1] / 'tasks' / 'robots' / 'my_arm.py'}:arm"
 TABLE = "text,label\n" + "".join(f"{word} number {i},{word}\n" for word in ("sun", "rain") for i in range(4))
-RECIPE = """\
-learner: {name: maml, inner_lr: 0.01, outer_lr: 0.005}
-model: {mlp: [1, 20, 1]}
-data: {source: sinusoids}
-episodes: {shots: 5, queries: 5, tasks: 2}
-validation: {shots: 5, queries: 5, episodes: 2, every: 2}
-tune: {learner.inner_lr: [0.01, 0.02]}
-steps: 4
-"""
 EVALUATE = ["evaluate", "ngrams", "--data", "mine.csv", "--ways", "2", "--shots", "1", "--queries", "1", "--baselines", "none"]
 COMMANDS = {
     "train": ["train", "recipe.yaml", "--out", "PLACE"],
@@ -35,10 +26,10 @@ FILES = ("plan", "report", "numbers")
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, small_recipe):
     monkeypatch.chdir(tmp_path)
     Path("mine.csv").write_text(TABLE)
-    Path("recipe.yaml").write_text(RECIPE)
+    Path("recipe.yaml").write_text(small_recipe)
 
 
 @contextmanager

@@ -17,15 +17,6 @@ from quickstudy.runs.tune import tune
 from quickstudy.tasks.robots.find import find_robot
 
 ARM = f"{Path(__file__).parents[1] / 'tasks' / 'robots' / 'my_arm.py'}:arm"
-RECIPE = """\
-learner: {name: maml, inner_lr: 0.01, outer_lr: 0.005}
-model: {mlp: [1, 4, 1]}
-data: {source: sinusoids}
-episodes: {shots: 5, queries: 5, tasks: 2}
-validation: {shots: 5, queries: 5, episodes: 2, every: 2}
-tune: {learner.inner_lr: [0.01, 0.02]}
-steps: 4
-"""
 HOLDER = """\
 import sys, time
 from pathlib import Path
@@ -37,8 +28,8 @@ with alone(Path(sys.argv[1])):
 
 
 @pytest.fixture
-def recipe(tmp_path):
-    (tmp_path / "recipe.yaml").write_text(RECIPE)
+def recipe(tmp_path, small_recipe):
+    (tmp_path / "recipe.yaml").write_text(small_recipe)
     return Recipe.read(tmp_path / "recipe.yaml")
 
 
