@@ -9,6 +9,7 @@ from quickstudy.evaluation.evaluate import verdict
 from quickstudy.evaluation.report import words
 from quickstudy.evaluation.report.draw_intervals import certain
 from quickstudy.evaluation.report.facts import Fact
+from quickstudy.evaluation.report.words import counted
 from quickstudy.evaluation.statistics import FEW
 from quickstudy.learners.base import Learner
 from quickstudy.learners.baselines.zero_step import ZeroStep
@@ -26,11 +27,6 @@ def headline(result: dict[str, Any]) -> str:
 def facts(result: dict[str, Any], learners: Sequence[Learner], task: Task) -> list[Fact]:
     """Three facts, in the order in which a reader asks."""
     return [_succeeds(result, len(task.query.inputs)), _worth(result, learners), _cost(result, len(task.support))]
-
-
-def counted(number: int, what: str) -> str:
-    """ "1 task", "2,000 tasks"."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _succeeds(result: dict[str, Any], episodes: int) -> Fact:

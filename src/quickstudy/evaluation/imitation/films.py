@@ -11,7 +11,7 @@ import numpy as np
 
 from quickstudy.evaluation.evaluate import Progress
 from quickstudy.evaluation.expert import Expert
-from quickstudy.evaluation.imitation.facts import counted
+from quickstudy.evaluation.report.words import counted
 from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.learners.baselines.zero_step import ZeroStep

@@ -11,12 +11,13 @@ from typing import Any
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.evaluate import Progress, ranking
-from quickstudy.evaluation.imitation.facts import counted, facts, headline
+from quickstudy.evaluation.imitation.facts import facts, headline
 from quickstudy.evaluation.imitation.films import films, roles
 from quickstudy.evaluation.report import words
 from quickstudy.evaluation.report.draw_intervals import Row, differences, forest
 from quickstudy.evaluation.report.gather import command, peak_memory
 from quickstudy.evaluation.report.observed import Observed
+from quickstudy.evaluation.report.words import counted
 from quickstudy.learners.base import Learner
 from quickstudy.learners.baselines.fine_tune import FineTune
 from quickstudy.learners.baselines.zero_step import ZeroStep

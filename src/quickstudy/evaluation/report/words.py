@@ -50,6 +50,11 @@ def minus(text: str) -> str:
     return re.sub(r"(?<![\w.)])-(?=\d)", MINUS, text)
 
 
+def counted(number: int, what: str) -> str:
+    """ "1 task", "2,000 tasks"."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def listed(words: Sequence[str], *, last: str = "and") -> str:
     """ "a", "a and b", "a, b and c"."""
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""

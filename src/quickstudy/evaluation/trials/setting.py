@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quickstudy.evaluation.report.words import counted
 from quickstudy.inner.training_loop import SelectionEnvironment, TrainingEnvironment
 from quickstudy.tasks.environments import Bandits, MDPs, Points
 from quickstudy.tasks.trials import Trials
@@ -51,8 +52,3 @@ def setting(trials: Trials) -> Setting:
     point = "step" if one else "episode"
     length = f"{counted(episodes, 'episode')} of {most}{counted(its.horizon, 'step')}"
     return Setting(name, length, point, f"reward of {'a' if one else 'an'} {point}", one)
-
-
-def counted(number: int, what: str) -> str:
-    """ "1 pull", "2,000 pulls"."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
