@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
+from quickstudy.atomic import write_atomically
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.maml import MAML
 from quickstudy.learners.prototypical import Prototypical
 from quickstudy.models.networks import mlp
 from quickstudy.runs import checkpoint
-from quickstudy.runs.atomic import write_atomically
 
 REMEDY = "train again"
 

@@ -63,6 +63,7 @@ def evaluate(
     report: Annotated[Path | None, typer.Option(help="Write a page about all of it here (one HTML file).")] = None,
 ) -> None:
     """Judge a run on tasks it never saw, beside honest baselines; or the baselines alone, on a plain model."""
+    from quickstudy.atomic import require_place, write_json
     from quickstudy.cli.progress import progress_bar
     from quickstudy.cli.resolve import default_model, require_reader, resolve
     from quickstudy.evaluation.evaluate import evaluate as judge
@@ -73,7 +74,6 @@ def evaluate(
     from quickstudy.evaluation.table import render
     from quickstudy.models.device import chosen
     from quickstudy.models.image_loading import seen_before
-    from quickstudy.runs.atomic import require_place, write_json
     from quickstudy.runs.baselines import baselines_for
     from quickstudy.runs.history import validation_curve
     from quickstudy.tasks.episodes import Episodes

@@ -38,13 +38,13 @@ def evaluate_imitation(
     report: Path | None,
 ) -> None:
     """Learns each task from one demonstration, and lets the robot try it in the simulator."""
+    from quickstudy.atomic import write_json
     from quickstudy.cli.progress import progress_bar
     from quickstudy.evaluation.evaluate import evaluate
     from quickstudy.evaluation.expert import Expert
     from quickstudy.evaluation.report.observed import Observed
     from quickstudy.evaluation.table import render, with_interval
     from quickstudy.models.device import chosen
-    from quickstudy.runs.atomic import write_json
     from quickstudy.runs.cloning import Cloning, clone, fine_tuned
     from quickstudy.runs.imitation import check_policy
     from quickstudy.runs.recordings import read_demonstrations

@@ -55,6 +55,7 @@ def evaluate_text(
     report: Path | None,
 ) -> None:
     """Judges ways of adapting a language model to text, prints a table, and writes the numbers and a page."""
+    from quickstudy.atomic import write_json
     from quickstudy.cli.progress import progress_bar
     from quickstudy.cli.resolve import RANK, TEXT
     from quickstudy.evaluation.language.copied import copied_sentence
@@ -63,7 +64,6 @@ def evaluate_text(
     from quickstudy.evaluation.language.methods import methods
     from quickstudy.evaluation.language.table import render
     from quickstudy.models.device import chosen
-    from quickstudy.runs.atomic import write_json
 
     numbers, count = _steps(steps or STEPS), _count("episodes", EPISODES if episodes is None else episodes)
     sizes = _count("shots", shots or SHOTS), _count("queries", queries or QUERIES)

@@ -33,13 +33,13 @@ def evaluate_trials(
     report: Path | None,
 ) -> None:
     """Plays trials that training did not see, beside agents that learn nothing from one task to the next."""
+    from quickstudy.atomic import write_json
     from quickstudy.cli.progress import progress_bar
     from quickstudy.evaluation.evaluate import evaluate
     from quickstudy.evaluation.table import render
     from quickstudy.evaluation.trials.observed import Observed
     from quickstudy.models.device import chosen
     from quickstudy.runs.agents import agents_for
-    from quickstudy.runs.atomic import write_json
     from quickstudy.runs.build import TEST_SEED, trials_of
     from quickstudy.runs.train import open_run
 

@@ -40,7 +40,7 @@ def plan(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers here.")] = None,
 ) -> None:
     """How much memory and time will a recipe take, and what would lower them? Before it runs."""
-    from quickstudy.runs.atomic import require_place, write_json
+    from quickstudy.atomic import require_place, write_json
     from quickstudy.runs.plan.base import estimate
     from quickstudy.runs.plan.lower import lower
     from quickstudy.runs.plan.plan import Planner

@@ -13,10 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from quickstudy import __version__
+from quickstudy.atomic import write_atomically
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
 from quickstudy.models.sentence_encoder import SentenceEncoder
-from quickstudy.runs.atomic import write_atomically
 
 Tensors = dict[str, torch.Tensor]
 FORMAT = 1

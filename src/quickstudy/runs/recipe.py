@@ -9,10 +9,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, ValidationInfo, field_validator
 
+from quickstudy.atomic import write_atomically
 from quickstudy.errors import QuickstudyError
 from quickstudy.learners.base import Learner
 from quickstudy.learners.find import find_learner, is_file, settings_of
-from quickstudy.runs.atomic import write_atomically
 from quickstudy.runs.kinds import Count, Natural, Strengths
 from quickstudy.runs.model_part import ModelPart
 from quickstudy.runs.part import Part

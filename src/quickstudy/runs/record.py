@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
+from quickstudy.atomic import write_atomically
 from quickstudy.errors import QuickstudyError
 from quickstudy.models.device import name_of
-from quickstudy.runs.atomic import write_atomically
 from quickstudy.runs.recipe import Recipe
 
 

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 import yaml
 
+from quickstudy.atomic import write_atomically
 from quickstudy.errors import QuickstudyError
 from quickstudy.evaluation.evaluate import Progress, evaluate
 from quickstudy.folder import alone
-from quickstudy.runs.atomic import write_atomically
 from quickstudy.runs.build import build_learner, train_episodes, validation_episodes
 from quickstudy.runs.processes import Processes
 from quickstudy.runs.recipe import Recipe

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from quickstudy.atomic import require_place, write_atomically
 from quickstudy.errors import QuickstudyError
-from quickstudy.runs.atomic import require_place, write_atomically
 
 MARK = '<meta name="generator" content="quickstudy report">'
 """By which a page of ours is known, so that nothing else is ever replaced."""
