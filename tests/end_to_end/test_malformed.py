@@ -138,5 +138,5 @@ def test_it_is_said_in_a_sentence_and_nothing_is_lost(good, tmp_path, seed):
     if code == 2:
         lines = [line for line in errors.splitlines() if not line.startswith("quickstudy: warning: ")]
         assert [line[:12] for line in lines] == ["quickstudy: "], errors
-        assert 20 < len(lines[0]) < 600
+        assert 20 < len(lines[0]) < 600, lines[0]
         assert state(work) == before

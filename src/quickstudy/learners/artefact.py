@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from quickstudy import __version__
-from quickstudy.errors import QuickstudyError
+from quickstudy.errors import QuickstudyError, reason
 from quickstudy.folder import new_folder
 from quickstudy.learners.adapted import Adapted
 from quickstudy.models import heads
@@ -127,7 +127,7 @@ def load(folder: Path, *, model: nn.Module | None = None) -> Adapted:
         return _opened(folder, config, model)
     except (SafetensorError, KeyError, RuntimeError, TypeError) as error:
         raise QuickstudyError(
-            f"{folder}: its files do not fit together ({error}); write it again with `quickstudy adapt`"
+            f"{folder}: its files do not fit together ({reason(error)}); write it again with `quickstudy adapt`"
         ) from error
 
 

@@ -8,7 +8,7 @@ from itertools import chain
 import torch
 from torch import nn
 
-from quickstudy.errors import QuickstudyError
+from quickstudy.errors import QuickstudyError, reason
 
 CPU = torch.device("cpu")
 
@@ -26,8 +26,7 @@ def chosen(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        why = str(error).splitlines()[0].strip()
-        raise QuickstudyError(f"device {name!r} is not there ({why}); give auto, cpu, cuda or cuda:1") from None
+        raise QuickstudyError(f"device {name!r} is not there ({reason(error)}); give auto, cpu, cuda or cuda:1") from None
     return device
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from quickstudy.errors import QuickstudyError
+from quickstudy.errors import QuickstudyError, reason
 
 STAGES = (
     (1, 3, 1, 1, 16),
@@ -89,8 +89,8 @@ def pretrained(weights: Path) -> EfficientNetLite0:
         named = {name: value for name, value in named.items() if not name.startswith("fc.")}  # ImageNet's own classes
         net.load_state_dict(named)
     except Exception as error:  # what a damaged file raises depends on where it is damaged
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise QuickstudyError(f"{weights} does not hold the weights of efficientnet-lite0 ({reason}); install it again") from None
+        said = f"{weights} does not hold the weights of efficientnet-lite0 ({reason(error)}); install it again"
+        raise QuickstudyError(said) from None
     return net.requires_grad_(False).eval()
 
 

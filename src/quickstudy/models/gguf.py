@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from quickstudy.errors import QuickstudyError
+from quickstudy.errors import QuickstudyError, reason
 from quickstudy.folder import alone, new_folder
 from quickstudy.models.cache import cache_folder
 from quickstudy.models.quiet import quiet
@@ -63,8 +63,7 @@ def _read(file: Path) -> tuple[Any, Any]:
             tokenizer = transformers.AutoTokenizer.from_pretrained(str(file.parent), **where)
             model = transformers.AutoModelForCausalLM.from_pretrained(str(file.parent), dtype=torch.float32, **where)
     except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise QuickstudyError(f"cannot read the language model in {file}: {first}") from error
+        raise QuickstudyError(f"cannot read the language model in {file}: {reason(error)}") from error
     config: Any = model.config
     del config.quantization_config
     with torch.device("meta"):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from quickstudy.errors import QuickstudyError
+from quickstudy.errors import QuickstudyError, reason
 from quickstudy.models import image_loading
 from quickstudy.models.gguf import model_folder
 from quickstudy.models.quiet import quiet
@@ -59,12 +59,9 @@ def reading(name: str, source: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
     except Exception as error:  # whatever a damaged folder makes of it
         known = ", ".join([*sorted(PACKAGED), image_loading.EFFICIENTNET, SMOLLM2, "ngrams"])
         if source.is_dir():
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            if "custom code" in first:
-                first = (
-                    "it comes with code of its own, and none is run from a model's folder; name a model that transformers knows"
-                )
-            raise QuickstudyError(f"cannot load the model in {source}: {first}") from error
+            own = "it comes with code of its own, and none is run from a model's folder; name a model that transformers knows"
+            why = own if "custom code" in str(error) else reason(error)
+            raise QuickstudyError(f"cannot load the model in {source}: {why}") from error
         hub = "the hub has no usable model of this name" if there else "the hub cannot be reached from here"
         raise QuickstudyError(
             f"cannot load the model {name!r}: it is no folder, not one of the names known here ({known}), and {hub}"

@@ -14,7 +14,7 @@ from safetensors.torch import save
 
 from quickstudy import __version__
 from quickstudy.atomic import write_atomically
-from quickstudy.errors import QuickstudyError
+from quickstudy.errors import QuickstudyError, reason
 from quickstudy.learners.base import Learner
 from quickstudy.models.sentence_encoder import SentenceEncoder
 
@@ -64,7 +64,7 @@ def read(path: Path, *, remedy: str) -> tuple[Tensors, dict[str, Any]]:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (it is no dict)
         facts = json.loads(metadata[KEY]) if KEY in metadata else None
     except (SafetensorError, OSError, ValueError) as error:
-        raise QuickstudyError(f"{path} is truncated or damaged ({str(error).splitlines()[0]}); {remedy}") from None
+        raise QuickstudyError(f"{path} is truncated or damaged ({reason(error)}); {remedy}") from None
     if not isinstance(facts, dict):
         raise QuickstudyError(f"{path} was not written by quickstudy; {remedy}")
     if facts.get("format") != FORMAT:

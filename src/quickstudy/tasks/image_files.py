@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from quickstudy.errors import QuickstudyError
+from quickstudy.errors import QuickstudyError, reason
 from quickstudy.tasks.image_archives import SUFFIX, Archive
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
@@ -90,12 +90,12 @@ def unturned(place: Place, archives: dict[str, Archive]) -> np.ndarray | Any:
 def unreadable(place: Place, error: Exception) -> str:
     """Why an image cannot be read, in one sentence."""
     row = "" if place.row is None else f"#{place.row}"
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    why = reason(error)
     if type(error).__name__ == "UnidentifiedImageError":
-        reason = "it is in no format that is known"
+        why = "it is in no format that is known"
     elif type(error).__name__ == "DecompressionBombError":
-        reason = "it is too large: more than 178 million pixels"
-    return f"{place.path}{row} cannot be read as an image ({reason}); replace it, or leave it out"
+        why = "it is too large: more than 178 million pixels"
+    return f"{place.path}{row} cannot be read as an image ({why}); replace it, or leave it out"
 
 
 def contents(references: Sequence[str]) -> list[str]:

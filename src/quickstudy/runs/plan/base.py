@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch.func import functional_call
 
-from quickstudy.errors import QuickstudyError
+from quickstudy.errors import QuickstudyError, reason
 from quickstudy.inner.derivatives import Autograd
 from quickstudy.models.adapters import add_lora
 from quickstudy.models.frozen_layers import Lowered
@@ -174,5 +174,5 @@ def _model(config: Mapping[str, Any], dtype: torch.dtype, name: str) -> torch.nn
         made = transformers.AutoConfig.for_model(**fields)
         return transformers.AutoModel.from_config(made, attn_implementation="eager", dtype=dtype).eval()
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise QuickstudyError(f"--base {name}: no model can be made of this config ({first}); give another one") from error
+        said = f"--base {name}: no model can be made of this config ({reason(error)}); give another one"
+        raise QuickstudyError(said) from error
