@@ -1,5 +1,9 @@
 """What all tests share."""
 
+import gc
+import os
+from pathlib import Path
+
 import pytest
 
 
@@ -62,6 +66,20 @@ def double():
 
     with Wide():
         yield
+
+
+@pytest.fixture
+def in_use():
+    """How many tensors live, their bytes, and the bytes of memory that this process has; when it is called."""
+    import torch
+
+    def counted() -> tuple[int, int, int]:
+        gc.collect()
+        tensors = [it for it in gc.get_objects() if type(it) in (torch.Tensor, torch.nn.Parameter)]
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return len(tensors), sum(it.nbytes for it in tensors), resident
+
+    return counted
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -313,14 +311,7 @@ def test_the_plain_training_loop_lowers_the_loss(case_that_learns):
     assert losses[-1] < losses[0]
 
 
-def held() -> tuple[int, int]:
-    """Tensors that live, and their bytes."""
-    gc.collect()
-    tensors = [it for it in gc.get_objects() if type(it) in (torch.Tensor, nn.Parameter)]
-    return len(tensors), sum(it.nbytes for it in tensors)
-
-
-def test_outer_steps_leave_nothing_behind(case_that_learns):
+def test_outer_steps_leave_nothing_behind(case_that_learns, in_use):
     learner, tasks = case_that_learns.learner(), [case_that_learns.task(seed) for seed in range(3)]
     optimizer, found = torch.optim.SGD(learner.parameters(), lr=1e-4), []
     for step in range(STEPS):
@@ -328,15 +319,10 @@ def test_outer_steps_leave_nothing_behind(case_that_learns):
         learner(tasks[step % 3 : step % 3 + 1]).backward()
         optimizer.step()
         if step in (STEPS // 3, STEPS - 1):
-            found.append((*held(), resident()))
+            found.append(in_use())
     (count, size, before), (count_after, size_after, after) = found
     assert (count_after, size_after) == (count, size)
     assert after - before < 2**23
-
-
-def resident() -> int:
-    """Bytes of memory that this process has."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_gradients_of_what_is_learned_are_not_zero(case_that_learns):
