@@ -74,7 +74,7 @@ def datasets() -> None:
 
     from quickstudy import Table
 
-    assert len(Table(datasets.Dataset.from_dict({"text": ["a", "b"], "label": ["x", "y"]}))) == 2
+    assert len(Table.read(datasets.Dataset.from_dict({"text": ["a", "b"], "label": ["x", "y"]}))) == 2
 
 
 def tune() -> None:
