@@ -30,9 +30,11 @@ def model_folder(file: Path) -> Path:
     if importlib.util.find_spec("gguf") is None:
         raise QuickstudyError(f'{file.name} needs the package gguf: pip install "quickstudy[gguf]"')
     folder = (cache_folder() or Path(tempfile.gettempdir()) / "quickstudy") / "models" / f"{file.stem}-{_mark(file)}"
-    with alone(folder.parent, wait=True):  # one at a time, so that whoever comes second finds it there
-        if not (folder / "config.json").is_file():
-            _make(folder, file)
+    whole = folder / "config.json"
+    if not whole.is_file():
+        with alone(folder.parent, wait=True):  # one at a time, so that whoever comes second finds it there
+            if not whole.is_file():
+                _make(folder, file)
     return folder
 
 
