@@ -20,7 +20,7 @@ ASKED = re.compile(
     r"|gradio_api/(?:queue/data|heartbeat/\w+))?"
 )
 """What is asked for: pages, their parts, answers, downloads. No route that takes a path or a URL is among them."""
-TOLD = re.compile(rf"{_PAGE}gradio_api/queue/join")
+TOLD = re.compile(rf"{_PAGE}gradio_api/(?:queue/join|run/predict)")
 """What is told: that something was typed or pressed."""
 HEADERS = [
     (b"content-security-policy", b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'none'"),

@@ -6,7 +6,7 @@ import base64
 import json
 import secrets
 import traceback
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ FIRST = {"en": "minilm", "zh": "ngrams"}
 """The encoder that is chosen at first, which reads the language."""
 KEPT = 3600
 """Seconds after which what a user learned is forgotten, where nothing more is done with it."""
+DIRECT: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
+"""How all but learning is asked: each question with its own answer. What goes through Gradio's queue is answered on a stream
+that ends with the last answer, and a question that crosses with its end is never answered; learning alone shows its progress
+there, and nothing follows it through the queue."""
 ROWS = 8
 """Lines of the box that are seen at once."""
 Shelf = MutableMapping[str, Learned]
@@ -39,11 +43,13 @@ class Session:
         classifier: what answers.
         map: of its sentences, drawn up once for every sentence that is typed later.
         current: whether the user has learned nothing since.
+        measured: whether the page has said all there is to say of it.
     """
 
     classifier: Classifier
     map: Map | None
     current: bool = True
+    measured: bool = False
 
     @classmethod
     def of(cls, classifier: Classifier) -> Session:
@@ -89,19 +95,25 @@ class Page:
             before.current = False
         return [Session.of(learned), panels.summary(learned, say), panels.waiting("accuracy", say), "", ""]
 
-    def measure(self, session: Session | None) -> Iterator[list[Any]]:
-        """What it does then: the accuracy and the download, and what more sentences would bring; once for what was learned."""
+    def measure(self, session: Session | None) -> list[Any]:
+        """What it does then: the accuracy to expect and the download, once for what was learned."""
         say, learned, nothing = self.say, session and session.classifier, [gr.skip()] * 3
         if session is None or not isinstance(learned, Learned) or learned.estimate is not None:
-            yield nothing
-            return
+            return nothing
         session.classifier = learned = self.workshop.measured(learned)
         token = secrets.token_urlsafe(16)
         self.shelf[token] = learned
         seen = [panels.accuracy(learned, say), panels.waiting("more", say), panels.take(learned, token, say)]
-        yield seen if session.current else nothing
-        seen[1] = panels.one_more(self.workshop.curve(learned), learned.table, say)
-        yield seen if session.current else nothing
+        return seen if session.current else nothing
+
+    def one_more(self, session: Session | None) -> Any:
+        """What it does last: what more sentences would bring."""
+        learned = session and session.classifier
+        if session is None or not isinstance(learned, Learned) or session.measured:
+            return gr.skip()
+        session.measured = True
+        seen = panels.one_more(self.workshop.curve(learned), learned.table, self.say)
+        return seen if session.current else gr.skip()
 
     def answer(self, sentence: str, session: Session | None) -> list[str]:
         """What is said of a sentence, and where it lies, for whoever types it."""
@@ -149,7 +161,7 @@ class Page:
                     self._sentences()
                 with gr.Tab(say("curve_tab")):
                     self._curve()
-        blocks.queue(default_concurrency_limit=8)  # what must not run at once, the workshop keeps apart
+        blocks.queue(default_concurrency_limit=8, api_open=False)  # what must not run at once, the workshop keeps apart
         return blocks
 
     def _sentences(self) -> None:
@@ -187,13 +199,13 @@ class Page:
             with gr.Column(min_width=320):
                 accuracy, more = _html(elem_id="accuracy"), _html(elem_id="more")
         take, answers = _html(elem_id="take"), [said, drawn]
-        fill.click(lambda: say("example"), None, box, show_progress="hidden")
-        gr.on([drop.upload, text.submit, label.submit], self.take_in, [drop, text, label], [box, status], show_progress="hidden")
+        fill.click(lambda: say("example"), None, box, **DIRECT)
+        gr.on([drop.upload, text.submit, label.submit], self.take_in, [drop, text, label], [box, status], **DIRECT)
         given, shown = [box, text, label, model, session], [session, status, accuracy, more, take]
         learned = learn.click(self.learn, given, shown, show_progress_on=[status])
-        answered = learned.then(self.answer, [sentence, session], answers, show_progress="hidden")
-        answered.then(self.measure, session, [accuracy, more, take], show_progress="hidden")
-        sentence.change(self.answer, [sentence, session], answers, show_progress="hidden", trigger_mode="always_last")
+        answered = learned.then(self.answer, [sentence, session], answers, **DIRECT)
+        answered.then(self.measure, session, [accuracy, more, take], **DIRECT).then(self.one_more, session, more, **DIRECT)
+        sentence.change(self.answer, [sentence, session], answers, trigger_mode="always_last", **DIRECT)
 
     def _curve(self) -> None:
         say = self.say
@@ -206,17 +218,9 @@ class Page:
                 another = gr.Button(say("curve_next"), elem_id="another")
             with gr.Column(scale=2, min_width=320):
                 drawn = _html(self.curve(0, 0, 10), elem_id="curve")
-        another.click(lambda seed: seed + 1, seed, seed, show_progress="hidden").then(
-            self.curve, [seed, steps, shots], drawn, show_progress="hidden"
-        )
-        gr.on(
-            [steps.change, shots.change],
-            self.curve,
-            [seed, steps, shots],
-            drawn,
-            show_progress="hidden",
-            trigger_mode="always_last",
-        )
+        inputs = [seed, steps, shots]
+        another.click(lambda seed: seed + 1, seed, seed, **DIRECT).then(self.curve, inputs, drawn, **DIRECT)
+        gr.on([steps.change, shots.change], self.curve, inputs, drawn, trigger_mode="always_last", **DIRECT)
 
 
 def _html(value: str = "", **settings: Any) -> gr.HTML:
