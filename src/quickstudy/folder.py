@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +23,8 @@ except ImportError:  # Windows has no locks on folders: there, nothing is held
 def new_folder(folder: Path) -> Iterator[Path]:
     """Gives a temporary folder beside `folder` to write into, and puts it in its place at the end.
 
-    The temporary name is always the same, so that what a kill has left there goes with the next try.
+    The temporary name is always the same, so that what a kill has left there goes with the next try; where nothing can be
+    held, each writer has a folder of its own in there.
 
     Raises:
         QuickstudyError: `folder` is not empty, another process writes it, or it cannot be written (a full disk, no permission);
@@ -30,23 +32,25 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """
     require_new(folder)
     temporary = folder.parent / f".{folder.name}.part"
-    with alone(temporary, name=folder):
-        for path in temporary.iterdir():
+    with alone(temporary, name=folder) as held:
+        new = temporary if held else temporary / secrets.token_hex(4)
+        for path in temporary.iterdir() if held else ():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         try:
-            yield temporary
-            for path in temporary.rglob("*.safetensors"):
+            new.mkdir(exist_ok=held)
+            yield new
+            for path in new.rglob("*.safetensors"):
                 path.chmod(0o644)  # they are written for their owner alone
             if folder.exists():
                 folder.rmdir()
-            os.replace(temporary, folder)
+            os.replace(new, folder)
         except (OSError, SafetensorError) as error:
             why = getattr(error, "strerror", None) or error
             raise QuickstudyError(
                 f"cannot write {folder}: {why}; nothing was left there; make room, or give another --out"
             ) from error
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
 
 
 def require_new(folder: Path) -> None:
@@ -61,8 +65,8 @@ def require_new(folder: Path) -> None:
 
 
 @contextmanager
-def alone(folder: Path, *, name: Path | None = None, wait: bool = False) -> Iterator[None]:
-    """Holds a folder while something writes into it, so that two runs never mix there.
+def alone(folder: Path, *, name: Path | None = None, wait: bool = False) -> Iterator[bool]:
+    """Holds a folder while something writes into it, so that two runs never mix there; says whether it could be held.
 
     The lock is the system's, on the folder itself: a kill lets it go, and nothing is left. Folders that were made for it and
     are still empty at the end are taken away again.
@@ -79,24 +83,26 @@ def alone(folder: Path, *, name: Path | None = None, wait: bool = False) -> Iter
     made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = os.open(folder, os.O_RDONLY) if fcntl else None
+        place = os.open(folder, os.O_RDONLY) if fcntl else None
     except FileExistsError:
         raise QuickstudyError(f"{name} is a file; give the name of a new folder") from None
     except OSError as error:
         raise QuickstudyError(f"{name} cannot be written to ({error.strerror or error}); give another --out") from error
+    held = False
     try:
-        if fcntl and held is not None:
+        if fcntl and place is not None:
             try:
-                fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                fcntl.flock(place, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                held = True
             except BlockingIOError:
                 said = "another run is writing into it; wait until it has ended, or give another --out"
                 raise QuickstudyError(f"{name}: {said}") from None
             except OSError:  # a file system without such locks: better without than not at all
                 pass
-        yield
+        yield held
     finally:
         with suppress(OSError):  # not empty, or put elsewhere
             for each in made:
                 each.rmdir()
-        if held is not None:
-            os.close(held)
+        if place is not None:
+            os.close(place)

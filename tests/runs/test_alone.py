@@ -98,3 +98,25 @@ def test_a_place_that_cannot_be_written_to(recipe, tmp_path):
         train(recipe, tmp_path / "file")
     with pytest.raises(QuickstudyError, match=r"cannot be written to \(Not a directory\); give another --out"):
         train(recipe, tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize("lockless", ["no module", "no such locks here"])
+def test_where_nothing_can_be_held_two_writers_do_not_mix(tmp_path, monkeypatch, lockless):
+    def refused(*_):
+        raise OSError(95, "Operation not supported")
+
+    if lockless == "no module":
+        monkeypatch.setattr("quickstudy.folder.fcntl", None)
+    else:
+        monkeypatch.setattr("quickstudy.folder.fcntl.flock", refused)
+    with pytest.raises(QuickstudyError, match="new: Directory not empty; nothing was left there"):
+        write(tmp_path / "new", "mine", meanwhile=lambda: write(tmp_path / "new", "yours"))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["yours"]
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def write(folder, name, meanwhile=lambda: None):
+    with new_folder(folder) as new:
+        (new / name).write_text(name)
+        meanwhile()
+        assert [path.name for path in new.iterdir()] == [name]

@@ -10,6 +10,7 @@ import typer
 
 from quickstudy.cli.warn import warn
 from quickstudy.errors import QuickstudyError
+from quickstudy.wording import counted
 
 PROSE = Path(__file__).parents[1] / "samples" / "prose.txt"
 """A page of plain prose, by which it is seen what a model forgets."""
@@ -63,7 +64,7 @@ def adapt_text(
         keep.name if keep else "a page of prose",
     )
     found.adapted.save_pretrained(out, card=text_card(learned, name, learner, out))
-    what = f"{learned.documents} document{'s' * (learned.documents != 1)} ({learned.tokens:,} tokens)"
+    what = f"{counted(learned.documents, 'document')} ({learned.tokens:,} tokens)"
     typer.echo(f"{out}: learned {what} in {found.kept} steps, {seconds:.0f} s, from {name}.")
     for line in learned.sentences():
         typer.echo(line)

@@ -9,6 +9,7 @@ import typer
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.runs.shipped import find_run
+from quickstudy.wording import counted
 
 SHOTS, QUERIES, EPISODES, STEPS = "4", "4", 20, "0,1,2,4,8"
 """Blocks to learn from and to be judged on, tasks, and steps, where nobody says otherwise."""
@@ -85,7 +86,7 @@ def evaluate_text(
     typer.echo(render(result))
     typer.echo(copied_sentence(result["leaks"], why))
     if (there := len(asked.tasks)) < count:
-        topics = f"{there} topic{'s' * (there != 1)}"
+        topics = counted(there, "topic")
         typer.echo(f"The text has {topics}, so there are {there} tasks, not {count}: no two of them share a document.")
     if json_file:
         write_json(json_file, result)

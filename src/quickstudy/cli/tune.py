@@ -10,6 +10,7 @@ import typer
 
 from quickstudy.cli.device import Device
 from quickstudy.errors import QuickstudyError
+from quickstudy.wording import counted
 
 if TYPE_CHECKING:
     from quickstudy.runs.trials import Found, Trial
@@ -52,7 +53,7 @@ def _report(found: Found, out: Path) -> str:
     best, first, count = found.best, found.trials[0], len(found.trials)
     assert best is not None  # `tune` raises where no trial has a score
     failed = sum(trial.score is None for trial in found.trials)
-    lines = [f"{out}: {count} trial{'s' if count > 1 else ''} in {found.seconds:.0f} seconds."]
+    lines = [f"{out}: {counted(count, 'trial')} in {found.seconds:.0f} seconds."]
     if failed:
         lines[0] += f" {failed} failed: see {out / 'trials.jsonl'}."
     if found.exhausted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from quickstudy.evaluation.evaluate import SHARES, TRANSDUCTIVE, ranking, verdict
+from quickstudy.wording import counted
 
 
 def render(result: dict[str, Any]) -> str:
@@ -34,8 +35,8 @@ def _protocol(episodes: dict[str, Any], count: int) -> str:
     shown = "-".join(str(s) for s in shots) if isinstance(shots, list) else shots
     if trials := episodes.get("trials"):
         explored = f" after {trials['explored']} for learning alone" if trials["explored"] else ""
-        counted = f"{trials['episodes']} episode{'s' * (trials['episodes'] != 1)}"
-        return f"The same trials for every agent, {counted} each{explored} (hash {episodes['hash']}); the return is their sum."
+        each = counted(trials["episodes"], "episode")
+        return f"The same trials for every agent, {each} each{explored} (hash {episodes['hash']}); the return is their sum."
     if episodes["ways"] is None:
         return f"The same tasks for every learner (hash {episodes['hash']}); {TRANSDUCTIVE[episodes['transductive']]}."
     return (

@@ -21,6 +21,7 @@ from quickstudy.tasks import named
 from quickstudy.tasks.episodes import Episodes
 from quickstudy.tasks.table import Table
 from quickstudy.tasks.task import Task
+from quickstudy.wording import counted
 
 LEAST = 15
 """Labels needed: nine to teach, three to choose, three to judge, since of two no difference is certain."""
@@ -45,7 +46,7 @@ def check(recipe: Recipe) -> None:
     count = len(table.classes)
     if count < LEAST:
         message = (
-            f"{table.name} has {count} label{'s' * (count != 1)}, and an adapter of one's own needs at least {LEAST}, of which "
+            f"{table.name} has {counted(count, 'label')}, and an adapter of one's own needs at least {LEAST}, of which "
             "some teach, some choose and some judge; with fewer, `quickstudy adapt --support FILE` alone is what to use"
         )
         raise recipe.problem(message, place)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from quickstudy import __version__
+from quickstudy.wording import counted
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Learned:
             between = f", 95% interval {interval[0]:+.3f} to {interval[1]:+.3f} over documents" if interval else ""
             change = f"{before:.3f} -> {after:.3f} nats a token ({after - before:+.3f}{between})"
             perplexity = f"perplexity {math.exp(before):.1f} -> {math.exp(after):.1f}"
-            lines.append(f"On {count} held-out document{'s' * (count != 1)}: {change}; {perplexity}.")
+            lines.append(f"On {counted(count, 'held-out document')}: {change}; {perplexity}.")
         before, after = self.kept
         lines.append(f"On other text ({self.other}): {before:.3f} -> {after:.3f} nats a token ({after - before:+.3f}).")
         return lines
@@ -49,7 +50,7 @@ def text_card(learned: Learned, model: str, learner: Any, folder: Path) -> str:
     """What was learned, from how much, with what outcome, and how to use it: Markdown with the front matter of a model card."""
     network = learner.model
     numbers = "\n\n".join(learned.sentences())
-    what = f"{learned.documents} document{'s' * (learned.documents != 1)} ({learned.tokens:,} tokens)"
+    what = f"{counted(learned.documents, 'document')} ({learned.tokens:,} tokens)"
     return f"""---
 base_model: {network.base}
 library_name: peft

@@ -12,6 +12,7 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.tasks.image_files import contents
 from quickstudy.tasks.leaks import words
 from quickstudy.tasks.table import Table
+from quickstudy.wording import counted, listed
 
 LONG = 200
 """Words from which on a sentence may be cut: encoders commonly read 256 tokens, about 1.3 to a word."""
@@ -66,21 +67,21 @@ class Checkup:
             advice.append(f"There is only one label, {next(iter(self.per_class))!r}: add {self.reads}s of another.")
         if self.contradictions:
             shown = "; ".join(f"{text[:80]!r} is {_named(labels)}" for text, labels in self.contradictions[:_EXAMPLES])
-            several = _counted(len(self.contradictions), self.reads) + (" has" if len(self.contradictions) == 1 else " have")
+            several = counted(len(self.contradictions), self.reads) + (" has" if len(self.contradictions) == 1 else " have")
             advice.append(f"{several} more than one label; keep one: {shown}.")
         advice += self.warnings
         if self.rare:
             single = _named(self.rare) + (" has" if len(self.rare) == 1 else " have")
             advice.append(f"{single} a single {self.reads}, so none to judge by; add some.")
         if self.duplicates:
-            repeat = _counted(self.duplicates, "row") + (" repeats" if self.duplicates == 1 else " repeat")
+            repeat = counted(self.duplicates, "row") + (" repeats" if self.duplicates == 1 else " repeat")
             advice.append(f"{repeat} an earlier one; remove the copies, or they may be judged as learned.")
         if self.imbalance >= LOPSIDED:
             least, *_, most = sorted(self.per_class, key=self.per_class.__getitem__)
             times = f"{self.imbalance:.0f} times the {self.reads}s of"
             advice.append(f"{most!r} has {times} {least!r}; add some to the rarer labels.")
         if self.long:
-            advice.append(f"{_counted(self.long, 'text')} of more than {LONG} words may be cut: most encoders read 256 tokens.")
+            advice.append(f"{counted(self.long, 'text')} of more than {LONG} words may be cut: most encoders read 256 tokens.")
         if not self.labels_are_words and self.reads == "sentence":
             advice.append("The labels are not words; if you name them, the names themselves can help (class names as examples).")
         return advice
@@ -90,7 +91,7 @@ class Checkup:
         """The part of the advice without which what is learned may be of no use at all."""
         warnings = [f"The labels {_named(group)} look like one; if they are, spell them alike." for group in self.lookalikes]
         if 2 * self.wordless > self.rows:
-            few = f"{self.wordless:,} of {_counted(self.rows, 'text')}"
+            few = f"{self.wordless:,} of {counted(self.rows, 'text')}"
             warnings.append(f"{few} have no letter in them, so they are no sentences; is --text the right column?")
         return warnings
 
@@ -99,7 +100,7 @@ class Checkup:
         counts = self.per_class.values()
         spread = f"{min(counts)} / {median(counts):g} / {max(counts)}"
         lines = [
-            f"{self.name}: {_counted(self.rows, self.reads)}, {_counted(len(self.per_class), 'label')}",
+            f"{self.name}: {counted(self.rows, self.reads)}, {counted(len(self.per_class), 'label')}",
             f"{self.reads}s a label (least / median / most): {spread}",
             f"words a sentence (median / most): {self.words_median:g} / {self.words_most}",
             f"repeated rows: {self.duplicates}; {self.reads}s with several labels: {len(self.contradictions)}",
@@ -150,7 +151,7 @@ def refuse_many_labels(table: Table) -> None:
     """Raises QuickstudyError where there are so many labels that they cannot be labels."""
     if len(table.classes) > MOST_LABELS:
         raise QuickstudyError(
-            f"{table.name} has {len(table.classes):,} different labels for {_counted(len(table), table.reads)}, and "
+            f"{table.name} has {len(table.classes):,} different labels for {counted(len(table), table.reads)}, and "
             f"{MOST_LABELS:,} are the most that can be learned; name another column with --label, or join labels"
         )
 
@@ -170,8 +171,4 @@ def _is_name(label: str) -> bool:
 
 def _named(labels: list[str]) -> str:
     shown = [repr(label) for label in labels[:5]] + (["others"] if len(labels) > 5 else [])
-    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + "s" * (count != 1)
+    return listed(shown)

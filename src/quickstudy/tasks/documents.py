@@ -14,6 +14,7 @@ from quickstudy.errors import QuickstudyError
 from quickstudy.tasks import reading
 from quickstudy.tasks.table import SPLIT_NAMES
 from quickstudy.tasks.text_overlap import copies
+from quickstudy.wording import counted
 
 TEXTS, PDF, RECORDS = (".txt", ".md"), ".pdf", (".jsonl", ".ndjson")
 """Kinds of files: one document each, pages, and one record a line (which may be gzipped)."""
@@ -168,7 +169,7 @@ def _pages(file: Path) -> str:
     # Fonts without a table of characters give NULs and half characters, which no tokenizer takes.
     whole = "\n\n".join(filter(str.strip, pages)).replace("\0", "").encode("utf-8", "ignore").decode()
     if not whole.strip():
-        count = f"{len(pages)} page" + "s" * (len(pages) != 1)
+        count = counted(len(pages), "page")
         raise QuickstudyError(f"{file} has {count} and no text (a scan?); run text recognition over it, or remove it")
     return whole
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from quickstudy.errors import QuickstudyError
 from quickstudy.tasks.image_archives import SUFFIX, Archive
 from quickstudy.tasks.image_files import SUFFIXES
+from quickstudy.wording import counted
 
 Rows = tuple[list[str], list[str]]
 """References and their labels."""
@@ -62,12 +63,13 @@ def _of_folder(folder: Path) -> Rows:
         raise QuickstudyError(f"{folder} is a folder; name a CSV, TSV or JSONL file in it, {what}")
     if not below:
         raise QuickstudyError(
-            f"{folder} holds {_counted(len(loose))} and no subfolders; put the images of each label into a subfolder of that name"
+            f"{folder} holds {counted(len(loose), 'image')} and no subfolders; put the images of each label into a "
+            "subfolder of that name"
         )
     if loose:
         raise QuickstudyError(
-            f"{folder} holds {_counted(len(loose))} beside its subfolders, such as {loose[0].name}; put each into the subfolder "
-            "of its label"
+            f"{folder} holds {counted(len(loose), 'image')} beside its subfolders, such as {loose[0].name}; put each into the "
+            "subfolder of its label"
         )
     references, labels = [], []
     for subfolder in below:
@@ -103,7 +105,3 @@ def _visible(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
     except OSError as error:
         raise QuickstudyError(f"cannot look into {folder}: {error.strerror}; check that you may read it") from None
-
-
-def _counted(images: int) -> str:
-    return f"{images:,} image" + "s" * (images != 1)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.tasks import image_tables, reading
+from quickstudy.wording import counted
 
 FRACTIONS = {"train": 0.5, "valid": 0.25, "test": 0.25}
 SPLIT_NAMES = {"val": "valid", "dev": "valid", "validation": "valid"}
@@ -162,7 +163,7 @@ class Table:
             raise QuickstudyError(f"{self.name} has {counts}; add {self.reads}s of others")
         label, count = min(self.counts.items(), key=lambda item: item[1])
         if count < per_class:
-            has = f"{count} {self.reads}" + "s" * (count != 1)
+            has = counted(count, self.reads)
             need = f", {why} need {per_class}" if why else f" and {per_class} are needed"
             raise QuickstudyError(f"label {label!r} has {has}{need}; add some to {self.name}, or ask for fewer")
 

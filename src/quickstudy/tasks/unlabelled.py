@@ -10,6 +10,7 @@ from pathlib import Path
 from quickstudy.errors import QuickstudyError
 from quickstudy.tasks import reading
 from quickstudy.tasks.table import Table
+from quickstudy.wording import counted
 
 SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson")
 """Files of a folder that are read; others in it are left alone."""
@@ -59,7 +60,7 @@ class Unlabelled(Table):
             raise QuickstudyError(f"{place} holds no sentence of {LENGTHS[0]} words or more; add text")
         classes = mask(sentences, least=least, most=int(most * len(sentences)))
         if len(classes) < 2:
-            found = f"{len(sentences)} different sentence{'s' * (len(sentences) != 1)}"
+            found = counted(len(sentences), "different sentence")
             bounds = f"at least {least} of them and in at most {most:.0%}"
             raise QuickstudyError(f"{name} has {found}, and a task needs 2 words that are in {bounds}; add text")
         texts = [sentence for rows in classes.values() for sentence in rows]

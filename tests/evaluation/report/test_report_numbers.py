@@ -235,8 +235,6 @@ def test_numbers_in_words():
     assert words.interval([0.95, 1.07], "accuracy") == "95.0 to 100.0"
     assert words.interval([-0.01, 0.02], "accuracy", signed=True) == "\u22121.0 to +2.0"
     assert [words.seconds(s) for s in (0.0053, 0.26, 12.4)] == ["5.3 ms", "0.26 s", "12 s"]
-    assert words.listed(["a"]) == "a"
-    assert words.listed(["a", "b", "c"], last="or") == "a, b or c"
     assert words.plain("a\x00b\n\tc\u202ed \ud800") == "a b c d"
     assert words.short("x" * 300, 10) == "x" * 9 + "\u2026"
     assert words.minus("a-1 (-2 to -3), 2-3") == "a-1 (\u22122 to \u22123), 2-3"

@@ -9,11 +9,11 @@ from quickstudy.evaluation.evaluate import verdict
 from quickstudy.evaluation.report import words
 from quickstudy.evaluation.report.draw_intervals import certain
 from quickstudy.evaluation.report.facts import Fact
-from quickstudy.evaluation.report.words import counted
 from quickstudy.evaluation.statistics import FEW
 from quickstudy.learners.base import Learner
 from quickstudy.learners.baselines.zero_step import ZeroStep
 from quickstudy.tasks.task import Task
+from quickstudy.wording import counted
 
 
 def headline(result: dict[str, Any]) -> str:

@@ -11,7 +11,6 @@ import numpy as np
 
 from quickstudy.evaluation.evaluate import Progress
 from quickstudy.evaluation.expert import Expert
-from quickstudy.evaluation.report.words import counted
 from quickstudy.learners.adapted import Adapted
 from quickstudy.learners.base import Learner
 from quickstudy.learners.baselines.zero_step import ZeroStep
@@ -19,6 +18,7 @@ from quickstudy.learners.gradient import GradientLearner
 from quickstudy.models.device import device_of
 from quickstudy.tasks.robots.attempts import Attempts
 from quickstudy.tasks.task import Task
+from quickstudy.wording import counted
 
 FRAMES = 48
 """Of a film, at most, beside the first."""

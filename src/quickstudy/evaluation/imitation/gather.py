@@ -17,12 +17,12 @@ from quickstudy.evaluation.report import words
 from quickstudy.evaluation.report.draw_intervals import Row, differences, forest
 from quickstudy.evaluation.report.gather import command, peak_memory
 from quickstudy.evaluation.report.observed import Observed
-from quickstudy.evaluation.report.words import counted
 from quickstudy.learners.base import Learner
 from quickstudy.learners.baselines.fine_tune import FineTune
 from quickstudy.learners.baselines.zero_step import ZeroStep
 from quickstudy.tasks.robots.attempts import Attempts
 from quickstudy.tasks.task import Task
+from quickstudy.wording import counted, listed
 
 NAMED = 12
 """Tasks that are named, at most, where it does not always succeed."""
@@ -108,7 +108,7 @@ def _by_task(judged: str, scores: Sequence[float], tasks: Sequence[Task]) -> str
     if not weak:
         return f"{every} each task."
     named = [f"{task} ({round(score * count)} of {count})" for score, task, count in weak[:NAMED]]
-    fewer = f"{'Fewest' if len(weak) > NAMED else 'Fewer'} succeed in task{'s' * (len(weak) > 1)} {words.listed(named)}"
+    fewer = f"{'Fewest' if len(weak) > NAMED else 'Fewer'} succeed in task{'s' * (len(weak) > 1)} {listed(named)}"
     return f"{every} {len(tasks) - len(weak)} of {counted(len(tasks), 'task')}. {fewer}."
 
 

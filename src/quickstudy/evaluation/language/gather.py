@@ -25,6 +25,7 @@ from quickstudy.evaluation.report.facts import Fact
 from quickstudy.evaluation.report.gather import command, peak_memory
 from quickstudy.evaluation.statistics import FEW
 from quickstudy.models.language_model import LanguageModel
+from quickstudy.wording import counted, listed
 
 TOKEN_TASKS, SAMPLES = 6, 2
 """Tasks whose tokens are looked at, and whose texts are continued: the first ones."""
@@ -63,7 +64,7 @@ def gather(
     its = {name: found | {"verdict": words.minus(verdict(found, none))} for name, found in result["domains"].items()}
     return {
         "model": model,
-        "data": Path(data).name or data if data else words.listed(list(result["domains"])),
+        "data": Path(data).name or data if data else listed(list(result["domains"])),
         "setting": _setting(result["episodes"], result["results"][0]["count"]),
         "verdict": words.minus(verdict(result, none)),
         "facts": facts(result),
@@ -135,7 +136,7 @@ def _perplexity(nats: float) -> str:
 
 
 def _setting(episodes: dict[str, Any], count: int) -> str:
-    tasks, domains = f"{count} task{'s' * (count != 1)}", len(episodes["domains"])
+    tasks, domains = counted(count, "task"), len(episodes["domains"])
     where = f"of {domains} domains" if domains > 1 else "of one domain"
     shots, queries = episodes["shots"], episodes["queries"]
     return f"{tasks} {where}, {shots} blocks of {episodes['block']} tokens to learn from, {queries} to be judged on"
@@ -158,7 +159,7 @@ def _protocol(result: dict[str, Any], more: Mapping[str, str]) -> list[tuple[str
     libraries = f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}"
     return [
         ("Hash of the tasks", episodes["hash"]),
-        ("Tasks", words.listed([f"{count} of {name}" for name, count in episodes["domains"].items()])),
+        ("Tasks", listed([f"{count} of {name}" for name, count in episodes["domains"].items()])),
         ("A task", f"one {episodes['by']}{size}; no document is in two tasks, and {apart}"),
         ("Shots (blocks to learn from)", str(episodes["shots"])),
         ("Queries (blocks to be judged on)", str(episodes["queries"])),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from quickstudy.evaluation.language.verdict import after, ceilings, verdict
-from quickstudy.evaluation.report.words import listed
+from quickstudy.wording import listed
 
 
 def render(result: dict[str, Any]) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from quickstudy.evaluation.report.draw_intervals import certain
-from quickstudy.evaluation.report.words import listed
 from quickstudy.evaluation.statistics import FEW, Interval
+from quickstudy.wording import listed
 
 State = Literal["behind", "ahead", "trails", "leads", "level"]
 LEAST = 0.0005

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from quickstudy.evaluation.evaluate import LOWER_IS_BETTER
-from quickstudy.evaluation.report.words import difference, listed, metric_name, value
+from quickstudy.evaluation.report.words import difference, metric_name, value
+from quickstudy.wording import listed
 
 STILL, POINT = 0.1, 0.01
 """What the second half of the tasks must bring to say that more may help: a share of the whole gain, and of accuracy a point."""

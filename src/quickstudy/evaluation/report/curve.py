@@ -8,13 +8,14 @@ from typing import Any
 
 from quickstudy.evaluation.evaluate import LOWER_IS_BETTER, Progress, evaluate
 from quickstudy.evaluation.report.draw_intervals import certain
-from quickstudy.evaluation.report.words import difference, interval, listed
+from quickstudy.evaluation.report.words import difference, interval
 from quickstudy.learners.base import Learner
 from quickstudy.models.encoder import Encoder, Memory
 from quickstudy.tasks.episodes import Episodes
 from quickstudy.tasks.names import readable
 from quickstudy.tasks.table import Table
 from quickstudy.tasks.targets import is_labels
+from quickstudy.wording import listed
 
 SHOTS = (1, 2, 5, 10, 20)
 TASKS, SLOW_TASKS = 50, 20

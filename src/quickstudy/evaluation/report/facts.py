@@ -10,6 +10,7 @@ from quickstudy.evaluation.report import words
 from quickstudy.evaluation.report.draw_intervals import certain
 from quickstudy.evaluation.report.observed import Observed
 from quickstudy.evaluation.statistics import FEW
+from quickstudy.wording import listed
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def _how_sure(result: dict[str, Any], order: list[dict[str, Any]], observed: Obs
     better = f"{ahead} better than {second['learner']} on the same tasks, which may be chance ({numbers})."
     if lead == 0:
         better = f"No better than {second['learner']} on the same tasks ({numbers})."
-    return Fact(question, "Not certain", f"{better} Perhaps as good: {words.listed(list(dict.fromkeys(as_good)))}.")
+    return Fact(question, "Not certain", f"{better} Perhaps as good: {listed(list(dict.fromkeys(as_good)))}.")
 
 
 def _cost(result: dict[str, Any], row: dict[str, Any], observed: Observed) -> Fact:

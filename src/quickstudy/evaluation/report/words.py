@@ -50,16 +50,6 @@ def minus(text: str) -> str:
     return re.sub(r"(?<![\w.)])-(?=\d)", MINUS, text)
 
 
-def counted(number: int, what: str) -> str:
-    """ "1 task", "2,000 tasks"."""
-    return f"{number:,} {what}{'s' * (number != 1)}"
-
-
-def listed(words: Sequence[str], *, last: str = "and") -> str:
-    """ "a", "a and b", "a, b and c"."""
-    return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
-
-
 def plain(text: object) -> str:
     """One line without control characters, which no page may hold."""
     return " ".join("".join(c if c.isprintable() or c in FORMATTING else " " for c in str(text)).split())

@@ -10,13 +10,13 @@ from quickstudy.evaluation.evaluate import ranking
 from quickstudy.evaluation.report import words
 from quickstudy.evaluation.report.draw_intervals import certain
 from quickstudy.evaluation.report.facts import Fact
-from quickstudy.evaluation.report.words import counted
 from quickstudy.evaluation.statistics import FEW, Interval
 from quickstudy.evaluation.table import with_interval
 from quickstudy.evaluation.trials.observed import Played
 from quickstudy.evaluation.trials.setting import Setting
 from quickstudy.evaluation.trials.trainings import Cosine, change
 from quickstudy.learners.agents.optimal_bandit import OptimalBandit
+from quickstudy.wording import counted
 
 
 def facts(result: dict[str, Any], agents: Sequence[Played], its: Setting, cosine: Cosine | None) -> list[Fact]:

@@ -10,7 +10,6 @@ from typing import Any
 from quickstudy.evaluation.evaluate import Progress, ranking, verdict
 from quickstudy.evaluation.report import words
 from quickstudy.evaluation.report.gather import command, peak_memory
-from quickstudy.evaluation.report.words import counted
 from quickstudy.evaluation.trials.facts import beside_cosine, facts
 from quickstudy.evaluation.trials.figures import of_bandits, of_models, of_points, of_trainings, over_a_trial
 from quickstudy.evaluation.trials.models import halving
@@ -20,6 +19,7 @@ from quickstudy.evaluation.trials.trainings import environment_of, tuned_cosine
 from quickstudy.inner.training_loop import TrainingEnvironment
 from quickstudy.inner.training_loop.schedules import GRID
 from quickstudy.tasks.trials import Trials
+from quickstudy.wording import counted
 
 
 def gather(

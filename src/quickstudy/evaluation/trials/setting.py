@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quickstudy.evaluation.report.words import counted
 from quickstudy.inner.training_loop import SelectionEnvironment, TrainingEnvironment
 from quickstudy.tasks.environments import Bandits, MDPs, Points
 from quickstudy.tasks.trials import Trials
+from quickstudy.wording import counted
 
 
 @dataclass(frozen=True)
