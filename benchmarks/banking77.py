@@ -15,7 +15,7 @@ import torch
 from quickstudy import Centroid, Episodes, models
 from quickstudy.evaluation.evaluate import evaluate
 from quickstudy.runs.build import data_part
-from quickstudy.runs.train import open_run
+from quickstudy.runs.opening import open_run
 from quickstudy.tasks.names import readable
 
 SETTINGS = ({"shots": 1}, {"shots": 5}, {"shots": 1, "names": True})

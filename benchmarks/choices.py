@@ -28,7 +28,7 @@ from quickstudy.inner.training_loop.controls import OPTIMIZERS, PARTS
 from quickstudy.inner.training_loop.schedules import GRID, train_by
 from quickstudy.learners.agents.random_agent import RandomAgent
 from quickstudy.runs.build import trials_of
-from quickstudy.runs.train import open_run
+from quickstudy.runs.opening import open_run
 from quickstudy.tasks.trials import Trials
 
 TASKS, BEFORE = 256, 64

@@ -21,10 +21,11 @@ from quickstudy.evaluation.statistics import paired_bootstrap
 from quickstudy.models.device import chosen
 from quickstudy.runs.build import build_learner, data_part, train_episodes
 from quickstudy.runs.image_network import pictures_of
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.outer import OuterLoop
 from quickstudy.runs.processes import Processes
 from quickstudy.runs.recipe import Recipe
-from quickstudy.runs.train import open_run, train
+from quickstudy.runs.train import train
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "images"
 LEARNERS = ("proto", "matching", "maml", "fomaml", "reptile", "anil", "mamlpp")

@@ -34,7 +34,7 @@ from quickstudy.learners.gradient import GradientLearner
 from quickstudy.models.device import chosen as on
 from quickstudy.models.device import device_of
 from quickstudy.models.loading import tokenizer
-from quickstudy.runs.train import open_run
+from quickstudy.runs.opening import open_run
 from quickstudy.tasks.documents import documents
 from quickstudy.tasks.named import data_folder
 from quickstudy.tasks.text_domains import TextDomains

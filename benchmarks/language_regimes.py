@@ -38,7 +38,7 @@ from quickstudy.evaluation.statistics import mean_interval, paired_bootstrap
 from quickstudy.evaluation.steps import scores_after
 from quickstudy.learners.gradient import GradientLearner
 from quickstudy.models.device import chosen
-from quickstudy.runs.train import open_run
+from quickstudy.runs.opening import open_run
 from quickstudy.tasks.documents import documents
 from quickstudy.tasks.named import data_folder
 from quickstudy.tasks.text_domains import TextDomains

@@ -12,7 +12,7 @@ from typing import Any
 from quickstudy.evaluation.statistics import mean_interval
 from quickstudy.learners.agents.acting import Acting
 from quickstudy.runs.build import TEST_SEED, trials_of
-from quickstudy.runs.train import open_run
+from quickstudy.runs.opening import open_run
 
 
 class Forgetful(Acting):

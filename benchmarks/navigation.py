@@ -27,7 +27,7 @@ from quickstudy.evaluation.statistics import mean_interval, paired_bootstrap
 from quickstudy.evaluation.trials.record import Recording
 from quickstudy.learners.agents.maml_rl import MAMLRL
 from quickstudy.runs.build import TEST_SEED, trials_of
-from quickstudy.runs.train import open_run
+from quickstudy.runs.opening import open_run
 from quickstudy.tasks.environments import Points
 from quickstudy.tasks.environments.points import NEAR, STRIDE
 from quickstudy.tasks.trials import Trials

@@ -15,7 +15,7 @@ from quickstudy.evaluation.trials.paths import TASKS, ways
 from quickstudy.evaluation.trials.record import Recording
 from quickstudy.learners.agents.maml_rl import MAMLRL
 from quickstudy.runs.build import TEST_SEED, trials_of
-from quickstudy.runs.train import open_run
+from quickstudy.runs.opening import open_run
 
 EPISODES, STEPS = 20, 3
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56504c")

@@ -22,8 +22,8 @@ import torch
 
 from quickstudy import Episodes, models
 from quickstudy.runs.build import data_part
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.strength import gate, rights
-from quickstudy.runs.train import open_run
 
 SHOTS = (1, 5)
 DRAWS = 20

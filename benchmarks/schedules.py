@@ -21,7 +21,7 @@ from quickstudy.evaluation.statistics import paired_bootstrap
 from quickstudy.inner.training_loop.environment import TrainingEnvironment
 from quickstudy.inner.training_loop.schedules import GRID, Schedule, cosine, train_by, train_by_plateau, tuned
 from quickstudy.runs.build import trials_of
-from quickstudy.runs.train import open_run
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.trials_part import TrainingPart
 from quickstudy.tasks.trials import Trials
 

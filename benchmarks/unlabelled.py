@@ -18,10 +18,11 @@ import torch
 
 from quickstudy import Centroid, Episodes, Table, models
 from quickstudy.evaluation.evaluate import evaluate
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.recipe import Recipe
 from quickstudy.runs.shipped import shipped_recipe
 from quickstudy.runs.strength import scaled
-from quickstudy.runs.train import open_run, train
+from quickstudy.runs.train import train
 from quickstudy.tasks.named import select_part
 from quickstudy.tasks.names import readable
 

@@ -13,8 +13,8 @@ from quickstudy.cli.main import run
 from quickstudy.errors import QuickstudyError
 from quickstudy.models.networks import Standardized
 from quickstudy.runs.build import build_learner, data_part
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.recipe import Recipe
-from quickstudy.runs.train import open_run
 
 ARM = f"{Path(__file__).parents[1] / 'tasks' / 'robots' / 'my_arm.py'}:arm"
 RECIPE = """\

@@ -12,8 +12,9 @@ from quickstudy.learners.mamlpp import MAMLpp
 from quickstudy.learners.prototypical import Prototypical
 from quickstudy.learners.together import groups
 from quickstudy.models.conv import conv4
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.recipe import Recipe
-from quickstudy.runs.train import open_run, train
+from quickstudy.runs.train import train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch sees")
 RECIPE = """\

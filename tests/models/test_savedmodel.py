@@ -20,8 +20,9 @@ from quickstudy import MAML, Batch, Default, LogisticProbe, PriorHead, Prototypi
 from quickstudy.cli.main import run
 from quickstudy.models.image_encoder import ImageEncoder
 from quickstudy.models.loading import is_language_model, made
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.recipe import Recipe
-from quickstudy.runs.train import open_run, train
+from quickstudy.runs.train import train
 
 IMPORTED = "tensorflow" in sys.modules
 needs_tensorflow = pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="needs quickstudy[tensorflow]")

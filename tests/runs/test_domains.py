@@ -7,8 +7,9 @@ import torch
 
 from quickstudy import QuickstudyError
 from quickstudy.runs.build import data_part, train_episodes, validation_episodes
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.recipe import Recipe
-from quickstudy.runs.train import open_run, train
+from quickstudy.runs.train import train
 
 SOME = "my the card please help is it now lost stolen gone late waiting slow back return wrong"
 WORDS = SOME.split()

@@ -16,8 +16,9 @@ import quickstudy
 from quickstudy import QuickstudyError
 from quickstudy.models.image_encoder import ImageEncoder
 from quickstudy.runs.build import build_learner, build_model, train_episodes, validation_episodes
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.recipe import Recipe
-from quickstudy.runs.train import open_run, train
+from quickstudy.runs.train import train
 
 PROTO = """\
 learner: {name: prototypical, outer_lr: 0.01}

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from quickstudy.runs import checkpoint
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.processes import Processes
 from quickstudy.runs.recipe import Recipe
-from quickstudy.runs.train import open_run, train
+from quickstudy.runs.train import train
 
 TEXT = """\
 learner: {name: maml, inner_lr: 0.05, outer_lr: 0.01, inner_steps: 2}

@@ -20,10 +20,11 @@ from quickstudy.cli.main import run as command_line
 from quickstudy.errors import QuickstudyError
 from quickstudy.runs import checkpoint, strength
 from quickstudy.runs.build import build_learner, validation_episodes
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.recipe import Recipe
 from quickstudy.runs.record import RunFolder
 from quickstudy.runs.shipped import find_recipe, shipped
-from quickstudy.runs.train import open_run, train
+from quickstudy.runs.train import train
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.task import Task
 

@@ -17,9 +17,10 @@ import torch
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.runs import checkpoint
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.outer import rate_at
 from quickstudy.runs.recipe import OuterPart, Recipe
-from quickstudy.runs.train import open_run, train
+from quickstudy.runs.train import train
 from quickstudy.tasks.batch import Batch
 
 TEXT = """\

@@ -10,8 +10,9 @@ from quickstudy import QuickstudyError
 from quickstudy.inner.training_loop import SelectionEnvironment
 from quickstudy.runs.agents import agents_for
 from quickstudy.runs.build import build_learner, train_episodes, trials_of, validation_episodes
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.recipe import Recipe
-from quickstudy.runs.train import open_run, train
+from quickstudy.runs.train import train
 from quickstudy.tasks.environments import Bandits, MDPs, Points
 
 RECIPE = """\

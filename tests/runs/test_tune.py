@@ -16,9 +16,10 @@ import yaml
 
 from quickstudy.cli.main import run
 from quickstudy.errors import QuickstudyError
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.recipe import Recipe
 from quickstudy.runs.suggestions import space_of, suggest
-from quickstudy.runs.train import open_run, train
+from quickstudy.runs.train import train
 from quickstudy.runs.trials import seconds_in
 from quickstudy.runs.tune import tune
 

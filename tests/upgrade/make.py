@@ -17,8 +17,9 @@ import torch
 import quickstudy
 from quickstudy import Batch, Episodes, FineTune, Sinusoids, evaluate, models
 from quickstudy.cli.main import run
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.recipe import Recipe
-from quickstudy.runs.train import open_run, train
+from quickstudy.runs.train import train
 
 ARM = f"{Path(__file__).parents[1] / 'tasks' / 'robots' / 'my_arm.py'}:arm"
 TEXTS = {

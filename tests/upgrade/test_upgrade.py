@@ -17,8 +17,8 @@ import quickstudy
 from quickstudy import Episodes, Sinusoids, evaluate
 from quickstudy.cli.main import run
 from quickstudy.learners.artefact import read_config
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.recordings import read_demonstrations
-from quickstudy.runs.train import open_run
 
 HERE = Path(__file__).parent
 VERSIONS = sorted(path.parent.name for path in HERE.glob("*/expected.json"))

@@ -47,8 +47,8 @@ def evaluate_imitation(
     from quickstudy.models.device import chosen
     from quickstudy.runs.cloning import Cloning, clone, fine_tuned
     from quickstudy.runs.imitation import check_policy
+    from quickstudy.runs.opening import open_run
     from quickstudy.runs.recordings import read_demonstrations
-    from quickstudy.runs.train import open_run
 
     if tasks is not None and tasks < 1:
         raise QuickstudyError(f"--episodes {tasks}: give a number of at least 1")

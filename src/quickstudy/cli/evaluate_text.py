@@ -108,7 +108,7 @@ def _judged(model: str, run: Path | None) -> tuple[Any, Any]:
     from quickstudy.evaluation.language.method import Method
     from quickstudy.evaluation.language.methods import adam, fresh_adapters
     from quickstudy.learners.artefact import is_artefact
-    from quickstudy.runs.train import open_run
+    from quickstudy.runs.opening import open_run
 
     if run is not None:
         recipe, learner = open_run(run)

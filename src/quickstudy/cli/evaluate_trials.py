@@ -41,7 +41,7 @@ def evaluate_trials(
     from quickstudy.models.device import chosen
     from quickstudy.runs.agents import agents_for
     from quickstudy.runs.build import TEST_SEED, trials_of
-    from quickstudy.runs.train import open_run
+    from quickstudy.runs.opening import open_run
 
     if trials is not None and trials < 1:
         raise QuickstudyError(f"--episodes {trials}: give a number of at least 1")

@@ -55,7 +55,7 @@ def resolve(model: str, *, thorough: bool = False, base: str = DEFAULT_MODEL) ->
     from quickstudy.learners.artefact import is_artefact
     from quickstudy.learners.baselines.logistic_probe import LogisticProbe
     from quickstudy.models import load
-    from quickstudy.runs.train import open_run
+    from quickstudy.runs.opening import open_run
 
     if model == "default":
         from quickstudy.learners.default import Default
@@ -122,7 +122,7 @@ def resolve_for_text(model: str, *, steps: int | None = None, lr: float | None =
     from quickstudy.models import load
     from quickstudy.models.adapters import add_lora
     from quickstudy.models.language_model import LanguageModel
-    from quickstudy.runs.train import open_run
+    from quickstudy.runs.opening import open_run
 
     settings: dict[str, Any] = dict(TEXT)
     if (folder := find_run(model)) is not None:

@@ -15,6 +15,7 @@ from quickstudy.inner.derivatives import Autograd, Derivatives, plus
 from quickstudy.inner.diverged import check_learned, check_outer, learning
 from quickstudy.inner.loop import InnerLoop
 from quickstudy.inner.losses import Loss, default_loss, total
+from quickstudy.inner.meta_gradient import Learned, meta_gradient, weighted
 from quickstudy.inner.rules import Rates, Rule
 from quickstudy.inner.rules.settings import rule_from
 from quickstudy.learners.adapted import Adapted
@@ -31,8 +32,6 @@ from quickstudy.tasks.targets import as_tensor, is_labels, number
 from quickstudy.tasks.task import Task
 
 Gradient = Literal["exact", "first_order"]
-Learned = tuple[torch.Tensor, Sequence[torch.Tensor]]
-"""A query loss after learning, and its gradient for each parameter that is learned."""
 
 
 class GradientLearner(Learner):
@@ -153,7 +152,7 @@ class GradientLearner(Learner):
             path = self._loop.learn(phi_0, batches, record=any(weights[:-1]))
             phis = [*(step.phi for step in path.steps[1:]), path.phi]
             with torch.no_grad():
-                return _weighted(self._outer, weights[-len(phis) :], phis, query), []
+                return weighted(self._outer, weights[-len(phis) :], phis, query), []
 
     def differentiate(
         self,
@@ -171,32 +170,8 @@ class GradientLearner(Learner):
             phi_0: the start, as a function of what is learned.
             batches: what each step learns from.
         """
-        weights, loop = self.step_weights(), InnerLoop(inner, self.rule, self.model)
-        if self.keep_graph and isinstance(outer, Autograd):
-            with torch.enable_grad():
-                phis = loop.learn_with_graph(phi_0, batches, second_order=self.second_order)
-                value = _weighted(outer, weights, phis, query)
-                return value.detach(), _gradient(value, learned)
-        keep = len(batches) if self.keep_graph else 1  # the last step's is gone before any other is computed
-        path = loop.learn(phi_0, batches, record=True, keep=keep if self.second_order else 0)
-
-        def judged(weight: float, phi: Parameters) -> tuple[torch.Tensor, Parameters, list[torch.Tensor]]:
-            value, _, slope, d_eta = outer.slope(phi, query, learned)
-            return weight * value, {name: weight * g for name, g in slope.items()}, [weight * d for d in d_eta]
-
-        value, adjoint, d_learned = judged(weights[-1], path.phi)
-
-        def judge(k: int, phi: Parameters) -> tuple[Parameters, Sequence[torch.Tensor]] | None:
-            nonlocal value
-            if not weights[k - 1]:
-                return None
-            more, slope, d_eta = judged(weights[k - 1], phi)
-            value = value + more
-            return slope, d_eta
-
-        rates = [rate for rate in self.rule.parameters() if rate.requires_grad]
-        adjoint, d_eta, d_rates = loop.pull_back(path, adjoint, learned, rates, second_order=self.second_order, judge=judge)
-        return value, self._collect(learned, plus(d_learned, d_eta), phi_0, adjoint, rates, d_rates)
+        loop, how = InnerLoop(inner, self.rule, self.model), {"second_order": self.second_order, "keep_graph": self.keep_graph}
+        return meta_gradient(loop, outer, phi_0, batches, query, learned, weights=self.step_weights(), **how)
 
     def step_weights(self) -> list[float]:
         """How much the query loss after each of the K steps counts; the last alone."""
@@ -271,27 +246,3 @@ class GradientLearner(Learner):
             body = {name: value for name, value in phi.items() if name not in HEAD}
             return Adapted(self.model, call, phi=body, head=LinearHead(phi[HEAD[0]], phi[HEAD[1]]), classes=classes)
         return Adapted(self.model, call, phi=phi, classes=classes, real=real)
-
-    def _collect(self, learned, d_learned, phi_0: Parameters, adjoint: Parameters, rates, d_rates):
-        """Adds what came back to phi_0 and to the rates to the gradients of what is learned."""
-        place = {id(p): i for i, p in enumerate(learned)}
-        gradients = list(d_learned)
-        for rate, gradient in zip(rates, d_rates, strict=True):
-            if id(rate) in place:
-                gradients[place[id(rate)]] = gradients[place[id(rate)]] + gradient
-        started = {name: value for name, value in phi_0.items() if value.requires_grad}
-        if started:
-            through_start = torch.autograd.grad(
-                list(started.values()), learned, [adjoint[name] for name in started], allow_unused=True, materialize_grads=True
-            )
-            gradients = plus(gradients, through_start)
-        return gradients
-
-
-def _weighted(outer: Autograd, weights: Sequence[float], phis: Sequence[Parameters], query: Batch) -> torch.Tensor:
-    """The sum of the query losses at these phi, each times its weight; with a graph."""
-    return torch.stack([w * outer.mean(phi, query) for w, phi in zip(weights, phis, strict=True) if w]).sum()
-
-
-def _gradient(value: torch.Tensor, wanted: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
-    return torch.autograd.grad(value, wanted, allow_unused=True, materialize_grads=True)

@@ -11,6 +11,7 @@ from torch import nn
 
 from quickstudy.errors import QuickstudyError
 from quickstudy.inner.implicit import Proximal, Solution, conjugate_gradients
+from quickstudy.inner.meta_gradient import with_start
 from quickstudy.inner.rules import Rates, Rule
 from quickstudy.learners.gradient import GradientLearner
 from quickstudy.models.functional import Parameters, seeded
@@ -121,4 +122,4 @@ class IMAML(GradientLearner):
             self.solution = conjugate_gradients(apply, slope, iterations=self.cg_steps, tolerance=self.tolerance)
             _, mixed = self._inner.hessian_vector(support, phi, weight, self.solution.x, learned)
             d_learned = [a - b / self.strength for a, b in zip(d_learned, mixed, strict=True)]
-            return value, self._collect(learned, d_learned, phi_0, self.solution.x, [], [])
+            return value, with_start(learned, d_learned, phi_0, self.solution.x)

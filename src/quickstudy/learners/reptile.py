@@ -11,7 +11,8 @@ from torch import nn
 from quickstudy.errors import QuickstudyError
 from quickstudy.inner.derivatives import Derivatives
 from quickstudy.inner.loop import InnerLoop
-from quickstudy.learners.gradient import GradientLearner, Learned
+from quickstudy.inner.meta_gradient import Learned, with_start
+from quickstudy.learners.gradient import GradientLearner
 from quickstudy.models.functional import Parameters
 from quickstudy.tasks.batch import Batch
 
@@ -58,4 +59,4 @@ class Reptile(GradientLearner):
         phi = InnerLoop(inner, self.rule, self.model).learn(phi_0, batches).phi
         direction = {name: (start - phi[name]).detach() for name, start in phi_0.items()}
         nothing = [torch.zeros_like(p) for p in learned]
-        return outer.value(phi, query), self._collect(learned, nothing, phi_0, direction, [], [])
+        return outer.value(phi, query), with_start(learned, nothing, phi_0, direction)

@@ -17,8 +17,8 @@ from quickstudy.evaluation.report.words import minus
 from quickstudy.learners.gradient import GradientLearner
 from quickstudy.playground.words import Say
 from quickstudy.runs.build import build_learner
+from quickstudy.runs.opening import open_run
 from quickstudy.runs.shipped import PRIORS
-from quickstudy.runs.train import open_run
 from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.sinusoids import Sinusoids
 

@@ -72,29 +72,6 @@ def train(
             return _train(recipe, folder, together, resume, device, progress)
 
 
-def open_run(folder: str | Path, *, allow_files: bool = False) -> tuple[Recipe, Learner]:
-    """The recipe of a run, and the best learner that it found.
-
-    Args:
-        allow_files: whether a learner in a Python file may be imported, which executes it; only for a run one trusts.
-
-    Raises:
-        QuickstudyError: the folder is no run, or a file in it is truncated, changed or of another recipe.
-    """
-    run = RunFolder(Path(folder))
-    if not run.recipe.is_file():
-        raise QuickstudyError(f"{folder} is not a run: it holds no recipe.yaml; give a folder that `quickstudy train` wrote")
-    if not run.learner.is_file():
-        again = f"quickstudy train {run.recipe} --out {folder} --resume"
-        raise QuickstudyError(f"{run.learner} is not there: the run has not come so far, or is incomplete; go on with `{again}`")
-    recipe = Recipe.read(run.recipe)
-    remedy = f"restore it from a copy, or train again with `quickstudy train {run.recipe}` and another --out"
-    tensors, facts = checkpoint.read(run.learner, remedy=remedy)
-    learner = build_learner(recipe, allow_files=allow_files)
-    checkpoint.put_learner(learner, tensors, facts, run.learner, remedy=remedy)
-    return recipe, learner.eval()
-
-
 def _train(
     recipe: Recipe, folder: RunFolder, together: Processes, resume: bool, device: str, progress: Progress | None
 ) -> dict[str, Any]:

@@ -92,7 +92,7 @@ _REMEDY = "train one with `control: [rate]` in data.trials.training of its recip
 
 def _opened(folder: str | Path) -> tuple[int, Any]:
     """The learner of a run, and how many decisions its trainings had."""
-    from quickstudy.runs.train import open_run
+    from quickstudy.runs.opening import open_run
 
     recipe, learner = open_run(find_run(folder) or folder)
     part = recipe.data.trials and recipe.data.trials.training

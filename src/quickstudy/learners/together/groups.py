@@ -16,7 +16,8 @@ from quickstudy.tasks.batch import Batch
 from quickstudy.tasks.task import Task
 
 if TYPE_CHECKING:
-    from quickstudy.learners.gradient import GradientLearner, Learned
+    from quickstudy.inner.meta_gradient import Learned
+    from quickstudy.learners.gradient import GradientLearner
 
 
 TASKS = 32
