@@ -103,7 +103,7 @@ def trained_is_better(monkeypatch):
 
 
 def planted(monkeypatch, accuracies: dict[float, float], on_test: dict[float, float] | None = None) -> None:
-    """Encoders answer that well, by their strength; on the gate's tasks perhaps otherwise."""
+    """Encoders answer that well, by their strength; on the test classes perhaps otherwise."""
     judge = strength.judge
 
     def watched(recipe, folder, validation, step):
@@ -111,7 +111,7 @@ def planted(monkeypatch, accuracies: dict[float, float], on_test: dict[float, fl
 
         def rights(model, tasks):
             share = min(accuracies, key=lambda s: abs(s * whole - size(model.named_parameters())))
-            accuracy = (accuracies if tasks is validation or on_test is None else on_test)[share]
+            accuracy = (accuracies if tasks[0] is validation[0] or on_test is None else on_test)[share]
             generator = np.random.default_rng(0)
             return [generator.random(len(task.query.targets)) < accuracy for task in tasks]
 
@@ -156,8 +156,8 @@ def test_a_run_keeps_a_planted_gain(recipe, tmp_path, monkeypatch):
     planted(monkeypatch, {0: 0.1, 0.5: 1.0, 1: 0.8})
     train(recipe("steps=2", "strength=[1]"), tmp_path / "whole")
     found = train(recipe("steps=2"), tmp_path / "run")["strength"]
-    assert (found["chosen"], found["strength"]) == (0.5, 0.5)
-    assert found["classes"] == 3
+    assert (found["chosen"], found["apart"], found["strength"]) == (0.5, [0.5, 0.5], 0.5)
+    assert found["classes"] == 6
     assert found["ci95"][0] > 0
     full, half = (checkpoint.read(tmp_path / run / "learner" / "learner.safetensors", remedy="")[0] for run in ("whole", "run"))
     assert size(full.items()) > 0
@@ -172,6 +172,7 @@ def test_a_run_keeps_a_planted_gain(recipe, tmp_path, monkeypatch):
     ("validation", "test", "said"),
     [
         ({0: 0.3, 0.5: 0.9, 1: 0.6}, {0: 0.6, 0.5: 0.6, 1: 0.6}, r"not kept: at strength 0.5, .* \+0.0 points .* may be chance"),
+        ({0: 0.3, 0.5: 0.9, 1: 0.3}, {0: 0.3, 0.5: 0.3, 1: 0.8}, r"not kept: at strength 0.5, .* \+0.0 points .* may be chance"),
         ({0: 0.6, 0.5: 0.6, 1: 0.6}, None, r"not kept: no strength above 0 is better .* at 0, .* at 0.5, .* at 1\)"),
     ],
 )
@@ -299,7 +300,7 @@ def test_what_is_wrong_and_where(recipe, tmp_path, old, new, said):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        (["validation=null"], "strength is chosen on the validation tasks, and validation is null"),
+        (["validation=null"], "strength is chosen on tasks like those of validation, which is null"),
         (["learner={name: maml}"], "recipe.yaml:8:11: strength is judged on embeddings as they are, and MAML moves them"),
         (["model.lora={r: 2, use_dora: true}"], "strength scales adapters alone, and this model learns model.module"),
         (["model.lora={r: 2, init_lora_weights: false}"], "but these adapters start elsewhere"),

@@ -92,7 +92,7 @@ class Recipe(Part):
     validation: ValidationPart | None = ValidationPart()
     """How the best learner is chosen; null: the last one counts."""
     strength: Strengths | None = None
-    """Shares of the adapter: the best on the validation tasks is kept, if it helps on the test classes; null: all of it."""
+    """Shares of the last learner's adapter: the best on classes that taught nothing is kept, if it helps there; null: all."""
     checkpoint_every: Count = 100
     """Outer steps between checkpoints."""
     dropout: bool = False
@@ -112,7 +112,7 @@ class Recipe(Part):
         if value is not None and "model" in info.data and info.data["model"].lora is None:
             raise ValueError("scales adapters, and the model has none; give model.lora, or leave strength out")
         if value is not None and info.data.get("validation", value) is None:
-            raise ValueError("is chosen on the validation tasks, and validation is null; give some, or leave strength out")
+            raise ValueError("is chosen on tasks like those of validation, which is null; give some, or leave strength out")
         return value
 
     @classmethod

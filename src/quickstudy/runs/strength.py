@@ -1,4 +1,4 @@
-"""How much of an adapter to keep: the best share of it on the validation tasks, if it helps on classes that had no say."""
+"""How much of an adapter to keep: the best share of it on classes that it was not taught, if it helps there for certain."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from quickstudy.tasks.task import Task
 from quickstudy.wording import counted
 
 LEAST = 15
-"""Labels needed: nine to teach, three to choose, three to judge, since of two no difference is certain."""
+"""Labels needed: nine to teach and two halves of three to judge, since of two no difference is certain."""
 GATE_SEED = 2_000_003
 """Added to the seed for the tasks of the gate."""
 
 
 def check(recipe: Recipe) -> None:
-    """Makes sure that there are labels enough to teach, to choose and to judge, and sentences enough for each.
+    """Makes sure that there are labels enough to teach and to judge, and sentences enough for each.
 
     Raises:
         QuickstudyError: too few labels, too few sentences, or tasks without labels of one's own.
@@ -47,7 +47,7 @@ def check(recipe: Recipe) -> None:
     if count < LEAST:
         message = (
             f"{table.name} has {counted(count, 'label')}, and an adapter of one's own needs at least {LEAST}, of which "
-            "some teach, some choose and some judge; with fewer, `quickstudy adapt --support FILE` alone is what to use"
+            "some teach and some judge; with fewer, `quickstudy adapt --support FILE` alone is what to use"
         )
         raise recipe.problem(message, place)
     gate_tasks(recipe)
@@ -92,14 +92,16 @@ def gate_tasks(recipe: Recipe) -> list[Task]:
 
 
 def judge(recipe: Recipe, folder: RunFolder, validation: Sequence[Task], step: int) -> dict[str, Any]:
-    """Chooses the strength of the run's best learner, and says in its metrics and its log what came of that.
+    """Chooses the strength of the run's learner, and says in its metrics and its log what came of that.
 
-    The same head, the prior one, on every encoder. A strength above 0 is kept only where the interval of its gain over the
-    plain encoder, on classes that neither taught nor chose, lies above zero.
+    The same head, the prior one, on every encoder. The classes that taught nothing, those of validation and of test, choose
+    the strength. What that gains over the plain encoder is asked of either half of them at the strength that the other half
+    chose, so that none judges its own choice; a strength above 0 is kept only where the gain's interval lies above zero.
 
     Returns:
-        `{"tried", "chosen", "classes", "plain", "adapted", "gain", "ci95", "strength"}`: accuracy by strength, the best
-        of these, and (None where that is 0) the gate's numbers; `strength` is the one to store.
+        `{"tried", "chosen", "apart", "classes", "plain", "adapted", "gain", "ci95", "strength"}`: accuracy by strength, the best
+        of these, those at which the halves are judged, and (None where the best is 0) the gate's numbers; `strength` is the one
+        to store.
     """
     folder.log(f"step {step}: judges strengths")
     learner = build_learner(recipe).eval()
@@ -111,15 +113,18 @@ def judge(recipe: Recipe, folder: RunFolder, validation: Sequence[Task], step: i
         assert isinstance(model, Encoder)
         return model
 
+    halves, shares = (list(validation), gate_tasks(recipe)), recipe.strength or ()
     with torch.no_grad():
-        tried = {s: float(np.mean([right.mean() for right in rights(encoder(s), validation)])) for s in recipe.strength or ()}
-        result: dict[str, Any] = {"tried": {f"{s:g}": score for s, score in tried.items()}, "chosen": best(tried)}
-        if result["chosen"]:
-            tasks = gate_tasks(recipe)
-            plain, adapted = rights(encoder(0), tasks), rights(encoder(result["chosen"]), tasks)
-            result |= gate(tasks, plain, adapted)
-        else:
-            result |= dict.fromkeys(("classes", "plain", "adapted", "gain", "ci95"))
+        answers = {share: [rights(encoder(share), half) for half in halves] for share in sorted({0.0, *shares})}
+    scores = [{share: _mean(answers[share][half]) for share in shares} for half in (0, 1)]
+    pooled = {share: _mean(answers[share][0] + answers[share][1]) for share in shares}
+    result: dict[str, Any] = {"tried": {f"{share:g}": score for share, score in pooled.items()}, "chosen": best(pooled)}
+    apart = [best(scores[1]), best(scores[0])]
+    if result["chosen"]:
+        adapted = answers[apart[0]][0] + answers[apart[1]][1]
+        result |= {"apart": apart} | gate(halves[0] + halves[1], answers[0.0][0] + answers[0.0][1], adapted)
+    else:
+        result |= dict.fromkeys(("apart", "classes", "plain", "adapted", "gain", "ci95"))
     result["strength"] = result["chosen"] if result["ci95"] and result["ci95"][0] > 0 else 0.0
     folder.metric({"step": step, "strength": result})
     folder.log(f"step {step}: {sentence(result)}")
@@ -141,6 +146,10 @@ def rights(model: Encoder, tasks: Sequence[Task]) -> list[np.ndarray]:
     with model.remember(model.memory(sentences)):
         answers = [head.adapt(task.support).predict(task.query.inputs) for task in tasks]
     return [np.array(answer) == np.array(task.query.targets) for answer, task in zip(answers, tasks, strict=True)]
+
+
+def _mean(answers: Sequence[np.ndarray]) -> float:
+    return float(np.mean([right.mean() for right in answers]))
 
 
 def best(scores: Mapping[float, float]) -> float:
@@ -169,13 +178,13 @@ def sentence(result: Mapping[str, Any]) -> str:
     chosen = f"{result['chosen']:g}"
     if not result["chosen"]:
         tried = ", ".join(f"{100 * score:.1f} at {strength}" for strength, score in result["tried"].items())
-        return f"the adapter is not kept: no strength above 0 is better on the validation tasks (percent right: {tried})"
+        return f"the adapter is not kept: no strength above 0 is better on labels that taught nothing (percent right: {tried})"
     low, high = (f"{100 * end:+.1f}" for end in result["ci95"])
-    where = f"on tasks of {result['classes']} labels that had no say"
+    where = f"on {result['classes']} labels that taught nothing, each half of them at the strength that the other half chose"
     gain = f"{100 * result['gain']:+.1f} points ({low} to {high}) over the plain encoder {where}"
     if result["strength"]:
-        return f"the adapter is kept at strength {chosen}, the best on the validation tasks: {gain}"
-    return f"the adapter is not kept: at strength {chosen}, the best on the validation tasks, {gain}, which may be chance"
+        return f"the adapter is kept at strength {chosen}: {gain}"
+    return f"the adapter is not kept: at strength {chosen}, the best, {gain}, which may be chance"
 
 
 def _is_a(name: str) -> bool:

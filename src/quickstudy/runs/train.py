@@ -191,7 +191,8 @@ class _Run:
         scores = {result["metric"]: result["mean"] for result in results}
         self.folder.metric({"step": self.step, "validation": scores})
         metric, score = next(iter(scores.items()))
-        if self.best is None or _rank(metric, score) > _rank(metric, self.best["score"]):
+        last_counts = bool(self.recipe.strength)  # these classes choose how much of it is kept, not the step
+        if self.best is None or last_counts or _rank(metric, score) > _rank(metric, self.best["score"]):
             self.best = {"metric": metric, "score": score, "step": self.step}
             self._write_learner()
         best = f"best {self.best['score']:.4f} at step {self.best['step']}"
