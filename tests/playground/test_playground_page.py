@@ -164,6 +164,19 @@ def test_two_users_at_once(address, browser):
     assert "sun" not in second.page.inner_text("#map")
 
 
+def test_who_goes_on_at_once_sees_what_was_said_last(address, browser):
+    user = User(browser, address)
+    user.learn(WEATHER)
+    user.answers("warm sunlight", "sun")  # typed before anything is learned
+    user.learn(FOOD)  # while the weather is still measured
+    user.answers("hot soup", "soup")
+    user.page.wait_for_selector("#take a")
+    user.page.wait_for_selector("#accuracy .big")
+    assert "soup" in user.page.inner_text("#map")
+    assert "sun" not in user.page.inner_text("#map")
+    assert user.errors == []
+
+
 def test_in_chinese_and_the_curve(address, browser):
     user = User(browser, address, language="zh-CN")
     assert user.page.url == f"{address}/zh/"

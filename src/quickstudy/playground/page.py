@@ -24,9 +24,10 @@ FIRST = {"en": "minilm", "zh": "ngrams"}
 """The encoder that is chosen at first, which reads the language."""
 KEPT = 3600
 """Seconds after which what a user learned is forgotten, where nothing more is done with it."""
-DIRECT: dict[str, Any] = {"queue": False, "show_progress": "hidden"}
-"""How all but learning is asked: each question with its own answer. What goes through Gradio's queue is answered on a stream
-that ends with the last answer, and a question that crosses with its end is never answered; learning alone shows its progress
+DIRECT: dict[str, Any] = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last"}
+"""How all but learning is asked: each question with its own answer, one at a time, and once more where something changed
+meanwhile, so that what is shown last is of what was said last. What goes through Gradio's queue is answered on a stream that
+ends with the last answer, and a question that crosses with its end is never answered; learning alone shows its progress
 there, and nothing follows it through the queue."""
 ROWS = 8
 """Lines of the box that are seen at once."""
@@ -43,13 +44,13 @@ class Session:
         classifier: what answers.
         map: of its sentences, drawn up once for every sentence that is typed later.
         current: whether the user has learned nothing since.
-        measured: whether the page has said all there is to say of it.
+        steps: how many of its measurements have begun: the accuracy to expect, what more sentences would bring.
     """
 
     classifier: Classifier
     map: Map | None
     current: bool = True
-    measured: bool = False
+    steps: int = 0
 
     @classmethod
     def of(cls, classifier: Classifier) -> Session:
@@ -96,10 +97,11 @@ class Page:
         return [Session.of(learned), panels.summary(learned, say), panels.waiting("accuracy", say), "", ""]
 
     def measure(self, session: Session | None) -> list[Any]:
-        """What it does then: the accuracy to expect and the download, once for what was learned."""
+        """What is done after the first answer of what was learned: the accuracy to expect, and the download."""
         say, learned, nothing = self.say, session and session.classifier, [gr.skip()] * 3
-        if session is None or not isinstance(learned, Learned) or learned.estimate is not None:
+        if session is None or not isinstance(learned, Learned) or session.steps > 0:
             return nothing
+        session.steps = 1
         session.classifier = learned = self.workshop.measured(learned)
         token = secrets.token_urlsafe(16)
         self.shelf[token] = learned
@@ -107,11 +109,11 @@ class Page:
         return seen if session.current else nothing
 
     def one_more(self, session: Session | None) -> Any:
-        """What it does last: what more sentences would bring."""
+        """And last, once: what more sentences would bring."""
         learned = session and session.classifier
-        if session is None or not isinstance(learned, Learned) or session.measured:
+        if session is None or not isinstance(learned, Learned) or learned.estimate is None or session.steps > 1:
             return gr.skip()
-        session.measured = True
+        session.steps = 2
         seen = panels.one_more(self.workshop.curve(learned), learned.table, self.say)
         return seen if session.current else gr.skip()
 
@@ -198,14 +200,13 @@ class Page:
                 drawn = _html(plane, elem_id="map")
             with gr.Column(min_width=320):
                 accuracy, more = _html(elem_id="accuracy"), _html(elem_id="more")
-        take, answers = _html(elem_id="take"), [said, drawn]
+        take = _html(elem_id="take")
         fill.click(lambda: say("example"), None, box, **DIRECT)
         gr.on([drop.upload, text.submit, label.submit], self.take_in, [drop, text, label], [box, status], **DIRECT)
         given, shown = [box, text, label, model, session], [session, status, accuracy, more, take]
-        learned = learn.click(self.learn, given, shown, show_progress_on=[status])
-        answered = learned.then(self.answer, [sentence, session], answers, **DIRECT)
+        learn.click(self.learn, given, shown, show_progress_on=[status])
+        answered = gr.on([sentence.change, session.change], self.answer, [sentence, session], [said, drawn], **DIRECT)
         answered.then(self.measure, session, [accuracy, more, take], **DIRECT).then(self.one_more, session, more, **DIRECT)
-        sentence.change(self.answer, [sentence, session], answers, trigger_mode="always_last", **DIRECT)
 
     def _curve(self) -> None:
         say = self.say
@@ -218,9 +219,9 @@ class Page:
                 another = gr.Button(say("curve_next"), elem_id="another")
             with gr.Column(scale=2, min_width=320):
                 drawn = _html(self.curve(0, 0, 10), elem_id="curve")
-        inputs = [seed, steps, shots]
+        moved, inputs = [steps.change, shots.change], [seed, steps, shots]
         another.click(lambda seed: seed + 1, seed, seed, **DIRECT).then(self.curve, inputs, drawn, **DIRECT)
-        gr.on([steps.change, shots.change], self.curve, inputs, drawn, trigger_mode="always_last", **DIRECT)
+        gr.on(moved, self.curve, inputs, drawn, **DIRECT)
 
 
 def _html(value: str = "", **settings: Any) -> gr.HTML:
