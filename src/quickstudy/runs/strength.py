@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ LEAST = 15
 """Labels needed: nine to teach and two halves of three to judge, since of two no difference is certain."""
 GATE_SEED = 2_000_003
 """Added to the seed for the tasks of the gate."""
+T = TypeVar("T")
+Halves = tuple[list[T], list[T]]
 
 
 def check(recipe: Recipe) -> None:
@@ -94,14 +96,10 @@ def gate_tasks(recipe: Recipe) -> list[Task]:
 def judge(recipe: Recipe, folder: RunFolder, validation: Sequence[Task], step: int) -> dict[str, Any]:
     """Chooses the strength of the run's learner, and says in its metrics and its log what came of that.
 
-    The same head, the prior one, on every encoder. The classes that taught nothing, those of validation and of test, choose
-    the strength. What that gains over the plain encoder is asked of either half of them at the strength that the other half
-    chose, so that none judges its own choice; a strength above 0 is kept only where the gain's interval lies above zero.
+    The same head, the prior one, on every encoder; the classes that taught nothing, those of validation and of test, judge.
 
     Returns:
-        `{"tried", "chosen", "apart", "classes", "plain", "adapted", "gain", "ci95", "strength"}`: accuracy by strength, the best
-        of these, those at which the halves are judged, and (None where the best is 0) the gate's numbers; `strength` is the one
-        to store.
+        What `weigh` does; `strength` is the one to store.
     """
     folder.log(f"step {step}: judges strengths")
     learner = build_learner(recipe).eval()
@@ -113,19 +111,10 @@ def judge(recipe: Recipe, folder: RunFolder, validation: Sequence[Task], step: i
         assert isinstance(model, Encoder)
         return model
 
-    halves, shares = (list(validation), gate_tasks(recipe)), recipe.strength or ()
+    first, second, shares = list(validation), gate_tasks(recipe), recipe.strength or ()
     with torch.no_grad():
-        answers = {share: [rights(encoder(share), half) for half in halves] for share in sorted({0.0, *shares})}
-    scores = [{share: _mean(answers[share][half]) for share in shares} for half in (0, 1)]
-    pooled = {share: _mean(answers[share][0] + answers[share][1]) for share in shares}
-    result: dict[str, Any] = {"tried": {f"{share:g}": score for share, score in pooled.items()}, "chosen": best(pooled)}
-    apart = [best(scores[1]), best(scores[0])]
-    if result["chosen"]:
-        adapted = answers[apart[0]][0] + answers[apart[1]][1]
-        result |= {"apart": apart} | gate(halves[0] + halves[1], answers[0.0][0] + answers[0.0][1], adapted)
-    else:
-        result |= dict.fromkeys(("apart", "classes", "plain", "adapted", "gain", "ci95"))
-    result["strength"] = result["chosen"] if result["ci95"] and result["ci95"][0] > 0 else 0.0
+        answers = {s: (rights(encoder(s), first), rights(encoder(s), second)) for s in sorted({0.0, *shares})}
+    result = weigh(shares, (first, second), answers)
     folder.metric({"step": step, "strength": result})
     folder.log(f"step {step}: {sentence(result)}")
     return result
@@ -146,6 +135,34 @@ def rights(model: Encoder, tasks: Sequence[Task]) -> list[np.ndarray]:
     with model.remember(model.memory(sentences)):
         answers = [head.adapt(task.support).predict(task.query.inputs) for task in tasks]
     return [np.array(answer) == np.array(task.query.targets) for answer, task in zip(answers, tasks, strict=True)]
+
+
+def weigh(shares: Sequence[float], halves: Halves[Task], answers: Mapping[float, Halves[np.ndarray]]) -> dict[str, Any]:
+    """The best share, and what it gains over none.
+
+    All classes choose the share. What that gains is asked of either half of them at the share that the other half chose, so
+    that none judges its own choice; a share above 0 is kept only where the interval of that gain lies above zero.
+
+    Args:
+        shares: those among which to choose.
+        halves: two lists of tasks without a common class.
+        answers: for each share and for none, whether each query of each task is answered rightly.
+
+    Returns:
+        `{"tried", "chosen", "apart", "classes", "plain", "adapted", "gain", "ci95", "strength"}`: accuracy by share, the best of
+        these, those at which the halves are judged, and (None where the best is 0) the gate's numbers; `strength`: what to keep.
+    """
+    pooled = {share: _mean(answers[share][0] + answers[share][1]) for share in shares}
+    result: dict[str, Any] = {"tried": {f"{share:g}": score for share, score in pooled.items()}, "chosen": best(pooled)}
+    first, second = ({share: _mean(answers[share][half]) for share in shares} for half in (0, 1))
+    if result["chosen"]:
+        apart = [best(second), best(first)]
+        adapted = answers[apart[0]][0] + answers[apart[1]][1]
+        result |= {"apart": apart} | gate(halves[0] + halves[1], answers[0.0][0] + answers[0.0][1], adapted)
+    else:
+        result |= dict.fromkeys(("apart", "classes", "plain", "adapted", "gain", "ci95"))
+    result["strength"] = result["chosen"] if result["ci95"] and result["ci95"][0] > 0 else 0.0
+    return result
 
 
 def _mean(answers: Sequence[np.ndarray]) -> float:
