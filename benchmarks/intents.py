@@ -26,7 +26,7 @@ from quickstudy.runs.outer import OuterLoop
 from quickstudy.runs.processes import Processes
 from quickstudy.runs.recipe import Recipe
 from quickstudy.runs.shipped import find_recipe
-from quickstudy.runs.strength import best, gate, scaled
+from quickstudy.runs.strength import best, scaled, weigh
 from quickstudy.tasks.named import named, select_part
 from quickstudy.tasks.task import Task
 
@@ -106,7 +106,7 @@ def _rights(encoder: Encoder, tasks: list[Task], prior: Prior) -> Rights:
 
 
 def _gain(tasks: list[Task], plain: Rights, adapted: Rights) -> str:
-    found = gate(tasks, plain, adapted)
+    found = weigh([1], tasks, {0: plain, 1: adapted})
     low, high = (f"{100 * end:+.2f}" for end in found["ci95"])
     return f"{100 * found['plain']:.2f} to {100 * found['adapted']:.2f}: {100 * found['gain']:+.2f} ({low} to {high})"
 

@@ -23,7 +23,7 @@ import torch
 from quickstudy import Episodes, models
 from quickstudy.runs.build import data_part
 from quickstudy.runs.opening import open_run
-from quickstudy.runs.strength import gate, rights
+from quickstudy.runs.strength import rights, weigh
 
 SHOTS = (1, 5)
 DRAWS = 20
@@ -43,7 +43,7 @@ def main(runs: list[str]) -> None:
             )
             tasks = episodes[0]
             with torch.no_grad():
-                found = gate(tasks, rights(plain, tasks), rights(learner.model, tasks))
+                found = weigh([1], tasks, {0: rights(plain, tasks), 1: rights(learner.model, tasks)})
             low, high = (f"{100 * end:+.2f}" for end in found["ci95"])
             numbers = {name: round(100 * found[name], 2) for name in ("plain", "adapted")}
             gain = f"{100 * found['gain']:+.2f} ({low} to {high})"

@@ -65,9 +65,11 @@ def opened() -> Iterator[tuple[Any, str, int]]:
         assert server.stdout is not None
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         browser.new_page().goto("about:blank")
-        yield browser, server.stdout.readline().split()[0], server.pid
-        browser.close()
-        server.terminate()
+        try:
+            yield browser, server.stdout.readline().split()[0], server.pid
+        finally:
+            browser.close()
+            server.terminate()
 
 
 def page() -> None:

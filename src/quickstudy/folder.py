@@ -23,24 +23,25 @@ except ImportError:  # Windows has no locks on folders: there, nothing is held
 def new_folder(folder: Path) -> Iterator[Path]:
     """Gives a temporary folder beside `folder` to write into, and puts it in its place at the end.
 
-    The temporary name is always the same, so that what a kill has left there goes with the next try; where nothing can be
-    held, each writer has a folder of its own in there.
+    The temporary name is always the same, so that what a kill has left there goes with the next try. Where nothing can be held,
+    each writer has one of its own, and what a kill leaves stays.
 
     Raises:
-        QuickstudyError: `folder` is not empty, another process writes it, or it cannot be written (a full disk, no permission);
-            nothing is left.
+        QuickstudyError: `folder` is not empty, another process writes it or was quicker, or it cannot be written (a full disk, no
+            permission); nothing is left.
     """
     require_new(folder)
     temporary = folder.parent / f".{folder.name}.part"
     with alone(temporary, name=folder) as held:
-        new = temporary if held else temporary / secrets.token_hex(4)
-        for path in temporary.iterdir() if held else ():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        new = temporary if held else temporary.with_name(f"{temporary.name}.{secrets.token_hex(4)}")
         try:
+            for path in temporary.iterdir() if held else ():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
             new.mkdir(exist_ok=held)
             yield new
             for path in new.rglob("*.safetensors"):
                 path.chmod(0o644)  # they are written for their owner alone
+            require_new(folder)
             if folder.exists():
                 folder.rmdir()
             os.replace(new, folder)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from quickstudy.evaluation.statistics import mean_interval, paired_bootstrap
+from quickstudy.evaluation.statistics import mean_interval, paired_bootstrap, simultaneous_intervals
 
 
 def test_the_interval_is_students():
@@ -77,3 +77,38 @@ def test_intervals_cover_the_truth_95_times_in_100():
 
 def test_bootstrap_intervals_cover_the_truth_95_times_in_100():
     assert 0.91 <= _share_that_covers(lambda values: paired_bootstrap(values, 0 * values, resamples=1000)[1]) <= 0.98
+
+
+def test_simultaneous_intervals_of_one_column_and_of_copies_are_students():
+    values = np.random.default_rng(0).normal(size=12)
+    mean, ends = mean_interval(values.tolist())
+    for columns, exact in (([1.0], 1e-12), ([1.0, 1.0], 0.01), ([1.0, -0.5, 2.0], 0.01)):
+        means, found = simultaneous_intervals(np.outer(values, columns))
+        assert means == pytest.approx(mean * np.array(columns))
+        for column, scale in enumerate(columns):
+            assert found[column] == pytest.approx(sorted(scale * end for end in ends), rel=exact, abs=exact)
+
+
+def test_simultaneous_intervals_of_unrelated_columns_are_sidaks():
+    values = np.random.default_rng(0).normal(size=(4000, 3))
+    values = (values - values.mean(axis=0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(values, rowvar=False))).T
+    _, ends = simultaneous_intervals(values)
+    half = (ends[:, 1] - ends[:, 0]) / 2 * 4000**0.5
+    assert half == pytest.approx(np.full(3, stats.norm.ppf((1 + 0.95 ** (1 / 3)) / 2)), abs=0.02)
+
+
+def test_simultaneous_intervals_hold_at_once_95_times_in_100():
+    random, held = np.random.default_rng(0), 0
+    for _ in range(400):
+        values = random.normal(size=(8, 1)) * 0.6 + random.normal(size=(8, 4))
+        _, ends = simultaneous_intervals(values, draws=4000)
+        held += bool((ends[:, 0] < 0).all() and (ends[:, 1] > 0).all())
+    assert 365 <= held <= 394
+
+
+def test_simultaneous_intervals_where_little_varies():
+    assert simultaneous_intervals(np.ones((1, 2)))[1] is None
+    assert simultaneous_intervals(np.ones((3, 2)))[1].tolist() == [[1, 1], [1, 1]]
+    _, ends = simultaneous_intervals(np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]]))
+    assert ends[0].tolist() == [1, 1]
+    assert ends[1].tolist() == pytest.approx(mean_interval([0.0, 1.0, 2.0])[1])

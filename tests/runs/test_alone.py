@@ -109,14 +109,15 @@ def test_where_nothing_can_be_held_two_writers_do_not_mix(tmp_path, monkeypatch,
         monkeypatch.setattr("quickstudy.folder.fcntl", None)
     else:
         monkeypatch.setattr("quickstudy.folder.fcntl.flock", refused)
-    with pytest.raises(QuickstudyError, match="new: Directory not empty; nothing was left there"):
-        write(tmp_path / "new", "mine", meanwhile=lambda: write(tmp_path / "new", "yours"))
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["yours"]
-    assert [path.name for path in tmp_path.iterdir()] == ["new"]
-
-
-def write(folder, name, meanwhile=lambda: None):
-    with new_folder(folder) as new:
-        (new / name).write_text(name)
-        meanwhile()
-        assert [path.name for path in new.iterdir()] == [name]
+    for first in (0, 1):
+        folder = tmp_path / f"{first} is quicker"
+        writers = [new_folder(folder), new_folder(folder)]
+        places = [writer.__enter__() for writer in writers]
+        for place in places:
+            assert not list(place.iterdir())
+            (place / place.name).touch()
+        writers[first].__exit__(None, None, None)
+        with pytest.raises(QuickstudyError, match="is quicker is not empty; give another name, or remove it first"):
+            writers[1 - first].__exit__(None, None, None)
+        assert [path.name for path in folder.iterdir()] == [places[first].name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0 is quicker", "1 is quicker"]

@@ -111,9 +111,11 @@ def planted(monkeypatch, accuracies: dict[float, float], on_test: dict[float, fl
 
         def rights(model, tasks):
             share = min(accuracies, key=lambda s: abs(s * whole - size(model.named_parameters())))
-            accuracy = (accuracies if tasks[0] is validation[0] or on_test is None else on_test)[share]
-            generator = np.random.default_rng(0)
-            return [generator.random(len(task.query.targets)) < accuracy for task in tasks]
+            generator, answers = np.random.default_rng(0), []
+            for task in tasks:
+                valid = on_test is None or any(task is each for each in validation)
+                answers.append(generator.random(len(task.query.targets)) < (accuracies if valid else on_test)[share])
+            return answers
 
         monkeypatch.setattr(strength, "rights", rights)
         return judge(recipe, folder, validation, step)
@@ -156,7 +158,7 @@ def test_a_run_keeps_a_planted_gain(recipe, tmp_path, monkeypatch):
     planted(monkeypatch, {0: 0.1, 0.5: 1.0, 1: 0.8})
     train(recipe("steps=2", "strength=[1]"), tmp_path / "whole")
     found = train(recipe("steps=2"), tmp_path / "run")["strength"]
-    assert (found["chosen"], found["apart"], found["strength"]) == (0.5, [0.5, 0.5], 0.5)
+    assert (found["chosen"], found["strength"]) == (0.5, 0.5)
     assert found["classes"] == 6
     assert found["ci95"][0] > 0
     full, half = (checkpoint.read(tmp_path / run / "learner" / "learner.safetensors", remedy="")[0] for run in ("whole", "run"))
@@ -171,8 +173,11 @@ def test_a_run_keeps_a_planted_gain(recipe, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("validation", "test", "said"),
     [
-        ({0: 0.3, 0.5: 0.9, 1: 0.6}, {0: 0.6, 0.5: 0.6, 1: 0.6}, r"not kept: at strength 0.5, .* \+0.0 points .* may be chance"),
-        ({0: 0.3, 0.5: 0.9, 1: 0.3}, {0: 0.3, 0.5: 0.3, 1: 0.8}, r"not kept: at strength 0.5, .* \+0.0 points .* may be chance"),
+        (
+            {0: 0.3, 0.5: 0.9, 1: 0.6},
+            {0: 0.6, 0.5: 0.6, 1: 0.6},
+            r"not kept: at strength 0.5, .* \+\d+.\d points .* may be chance",
+        ),
         ({0: 0.6, 0.5: 0.6, 1: 0.6}, None, r"not kept: no strength above 0 is better .* at 0, .* at 0.5, .* at 1\)"),
     ],
 )
@@ -186,6 +191,24 @@ def test_a_run_does_not_keep_the_rest(recipe, tmp_path, monkeypatch, model, vali
     learner = open_run(tmp_path / "run")[1]
     texts = ["word1 word2", "word3 label"]
     assert torch.equal(learner.model.embed(texts), models.load(model).embed(texts))
+
+
+def test_the_last_learner_is_judged_and_not_that_of_the_best_validation(recipe, tmp_path, monkeypatch, capsys):
+    falls = lambda learner, _: {"results": [{"metric": "accuracy", "mean": -size(learner.named_parameters())}]}  # noqa: E731
+    monkeypatch.setattr("quickstudy.runs.train.evaluate", falls)
+    for choice, step in (("strength=null", 0), ("strength=[1]", 2)):
+        run = tmp_path / choice
+        assert train(recipe("steps=2", choice), run)["best_step"] == step
+        assert checkpoint.read(run / "learner" / "learner.safetensors", remedy="")[1]["step"] == step
+    assert (
+        command_line(["train", str(tmp_path / "recipe.yaml"), "--out", str(run), "--resume", "--set", "steps=2", "--set", choice])
+        == 0
+    )
+    assert re.search(r"2 steps done; on the validation tasks: accuracy -\d", capsys.readouterr().out)
+
+
+def weighed(tasks: list[Task], plain: list[np.ndarray], adapted: list[np.ndarray]) -> dict:
+    return strength.weigh([1.0], tasks, {0.0: plain, 1.0: adapted})
 
 
 def drawn(classes: int, gains: np.ndarray, seed: int) -> tuple[list[Task], list[np.ndarray], list[np.ndarray]]:
@@ -207,10 +230,10 @@ def test_the_gate_lets_a_gain_through_and_chance_not():
     for gain in kept:
         for seed in range(40):
             gains = np.random.default_rng((seed, 1)).normal(gain, 0.08, size=12)
-            kept[gain] += strength.gate(*drawn(12, gains, seed))["ci95"][0] > 0
+            kept[gain] += weighed(*drawn(12, gains, seed))["strength"] > 0
     assert kept[0.0] <= 4
     assert kept[0.15] >= 38
-    found = strength.gate(*drawn(2, np.array([0.4, -0.2]), 0))
+    found = weighed(*drawn(2, np.array([0.4, -0.2]), 0))
     assert found["ci95"][0] < 0 < found["gain"]
     assert found["gain"] == pytest.approx(found["adapted"] - found["plain"])
 
@@ -218,10 +241,8 @@ def test_the_gate_lets_a_gain_through_and_chance_not():
 @pytest.mark.usefixtures("trained_is_better")
 def test_a_kill_in_any_write_changes_nothing(recipe, tmp_path, monkeypatch):
     short = recipe("steps=2", "checkpoint_every=1")
-    monkeypatch.setattr(
-        strength, "gate", lambda *_: {"classes": 2, "plain": 0.1, "adapted": 0.2, "gain": 0.1, "ci95": [0.05, 0.2]}
-    )
-    monkeypatch.setattr(strength, "best", lambda scores: 0.5)
+    found = {"tried": {}, "chosen": 0.5, "classes": 2, "plain": 0.1, "adapted": 0.2, "gain": 0.1, "ci95": [0.05, 0.2]}
+    monkeypatch.setattr(strength, "weigh", lambda *_: {**found, "strength": 0.5})
     assert train(short, tmp_path / "whole")["strength"]["strength"] == 0.5
     rename, run = os.replace, tmp_path / "run"
     for fatal in range(4, 30):

@@ -86,8 +86,8 @@ def evaluate_text(
     typer.echo(render(result))
     typer.echo(copied_sentence(result["leaks"], why))
     if (there := len(asked.tasks)) < count:
-        topics = counted(there, "topic")
-        typer.echo(f"The text has {topics}, so there are {there} tasks, not {count}: no two of them share a document.")
+        topics, tasks = counted(there, "topic"), counted(there, "task")
+        typer.echo(f"The text has {topics}, so there are {tasks}, not {count:,}: no two of them share a document.")
     if json_file:
         write_json(json_file, result)
     if report:

@@ -25,10 +25,10 @@ FIRST = {"en": "minilm", "zh": "ngrams"}
 KEPT = 3600
 """Seconds after which what a user learned is forgotten, where nothing more is done with it."""
 DIRECT: dict[str, Any] = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last"}
-"""How all but learning is asked: each question with its own answer, one at a time, and once more where something changed
-meanwhile, so that what is shown last is of what was said last. What goes through Gradio's queue is answered on a stream that
-ends with the last answer, and a question that crosses with its end is never answered; learning alone shows its progress
-there, and nothing follows it through the queue."""
+"""How all but learning is asked: each question with its own answer, and once more where something changed meanwhile, so that
+what is shown last is of what was said last. What goes through Gradio's queue is answered on a stream that ends with the last
+answer, and a question that crosses with its end is never answered; learning alone goes there, for its progress, and nothing
+but the next learning follows it."""
 ROWS = 8
 """Lines of the box that are seen at once."""
 Shelf = MutableMapping[str, Learned]
@@ -163,7 +163,7 @@ class Page:
                     self._sentences()
                 with gr.Tab(say("curve_tab")):
                     self._curve()
-        blocks.queue(default_concurrency_limit=8, api_open=False)  # what must not run at once, the workshop keeps apart
+        blocks.queue(default_concurrency_limit=8, api_open=False)  # learning; the workshop computes one thing at a time
         return blocks
 
     def _sentences(self) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
 from quickstudy.errors import QuickstudyError
-from quickstudy.evaluation.statistics import mean_interval
+from quickstudy.evaluation.statistics import simultaneous_intervals
 from quickstudy.learners.base import Learner
 from quickstudy.learners.prior_head import PriorHead
 from quickstudy.models.encoder import Encoder
@@ -24,11 +24,9 @@ from quickstudy.tasks.task import Task
 from quickstudy.wording import counted
 
 LEAST = 15
-"""Labels needed: nine to teach and two halves of three to judge, since of two no difference is certain."""
+"""Labels needed: nine to teach and six to judge."""
 GATE_SEED = 2_000_003
 """Added to the seed for the tasks of the gate."""
-T = TypeVar("T")
-Halves = tuple[list[T], list[T]]
 
 
 def check(recipe: Recipe) -> None:
@@ -111,10 +109,10 @@ def judge(recipe: Recipe, folder: RunFolder, validation: Sequence[Task], step: i
         assert isinstance(model, Encoder)
         return model
 
-    first, second, shares = list(validation), gate_tasks(recipe), recipe.strength or ()
+    tasks, shares = [*validation, *gate_tasks(recipe)], recipe.strength or ()
     with torch.no_grad():
-        answers = {s: (rights(encoder(s), first), rights(encoder(s), second)) for s in sorted({0.0, *shares})}
-    result = weigh(shares, (first, second), answers)
+        answers = {share: rights(encoder(share), tasks) for share in sorted({0.0, *shares})}
+    result = weigh(shares, tasks, answers)
     folder.metric({"step": step, "strength": result})
     folder.log(f"step {step}: {sentence(result)}")
     return result
@@ -137,57 +135,45 @@ def rights(model: Encoder, tasks: Sequence[Task]) -> list[np.ndarray]:
     return [np.array(answer) == np.array(task.query.targets) for answer, task in zip(answers, tasks, strict=True)]
 
 
-def weigh(shares: Sequence[float], halves: Halves[Task], answers: Mapping[float, Halves[np.ndarray]]) -> dict[str, Any]:
-    """The best share, and what it gains over none.
+def weigh(shares: Sequence[float], tasks: Sequence[Task], answers: Mapping[float, Sequence[np.ndarray]]) -> dict[str, Any]:
+    """The best share, and what it gains over none on the classes of these tasks.
 
-    All classes choose the share. What that gains is asked of either half of them at the share that the other half chose, so
-    that none judges its own choice; a share above 0 is kept only where the interval of that gain lies above zero.
+    The interval holds for all shares at once, so that the classes that choose one may judge it too; a share above 0 is kept
+    only where its interval lies above zero. It is one over classes: tasks of the same few classes repeat one another, so that
+    an interval over tasks shrinks with every further draw, however few labels the gain was seen on.
 
     Args:
         shares: those among which to choose.
-        halves: two lists of tasks without a common class.
-        answers: for each share and for none, whether each query of each task is answered rightly.
+        tasks: of classes that taught nothing.
+        answers: for each share and for 0, whether each query of each task is answered rightly.
 
     Returns:
-        `{"tried", "chosen", "apart", "classes", "plain", "adapted", "gain", "ci95", "strength"}`: accuracy by share, the best of
-        these, those at which the halves are judged, and (None where the best is 0) the gate's numbers; `strength`: what to keep.
+        `{"tried", "chosen", "classes", "plain", "adapted", "gain", "ci95", "strength"}`: accuracy by share, the best of these,
+        and (None where that is 0) how much better it is; `strength`: what to keep.
     """
-    pooled = {share: _mean(answers[share][0] + answers[share][1]) for share in shares}
-    result: dict[str, Any] = {"tried": {f"{share:g}": score for share, score in pooled.items()}, "chosen": best(pooled)}
-    first, second = ({share: _mean(answers[share][half]) for share in shares} for half in (0, 1))
+    scores = {share: float(np.mean([right.mean() for right in answers[share]])) for share in shares}
+    result: dict[str, Any] = {"tried": {f"{share:g}": score for share, score in scores.items()}, "chosen": best(scores)}
+    result |= dict.fromkeys(("classes", "plain", "adapted", "gain", "ci95"))
     if result["chosen"]:
-        apart = [best(second), best(first)]
-        adapted = answers[apart[0]][0] + answers[apart[1]][1]
-        result |= {"apart": apart} | gate(halves[0] + halves[1], answers[0.0][0] + answers[0.0][1], adapted)
-    else:
-        result |= dict.fromkeys(("apart", "classes", "plain", "adapted", "gain", "ci95"))
+        above = [share for share in shares if share]
+        labels = np.array([str(label) for task in tasks for label in task.query.targets])
+        plain, *adapted = (by_class(labels, np.concatenate(answers[share])) for share in (0.0, *above))
+        gains, ends = simultaneous_intervals(np.stack([each - plain for each in adapted], axis=1))
+        place = above.index(result["chosen"])
+        result |= {"classes": len(plain), "plain": float(plain.mean()), "adapted": float(adapted[place].mean())}
+        result |= {"gain": float(gains[place]), "ci95": ends[place].tolist() if ends is not None else None}
     result["strength"] = result["chosen"] if result["ci95"] and result["ci95"][0] > 0 else 0.0
     return result
 
 
-def _mean(answers: Sequence[np.ndarray]) -> float:
-    return float(np.mean([right.mean() for right in answers]))
+def by_class(labels: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The share of right answers of each class, in the order of their names."""
+    return np.array([right[labels == label].mean() for label in np.unique(labels)])
 
 
 def best(scores: Mapping[float, float]) -> float:
     """The strength with the best score, the smallest among equals."""
     return min(scores, key=lambda strength: (-round(scores[strength], 12), strength))  # the last digits depend on the order
-
-
-def gate(tasks: Sequence[Task], plain: Sequence[np.ndarray], adapted: Sequence[np.ndarray]) -> dict[str, Any]:
-    """The paired gain of one encoder over another, with the interval that decides: `{"classes", "plain", "adapted", ...}`.
-
-    Over classes (Student's t): tasks of the same few classes repeat one another, so that an interval over tasks shrinks with
-    every further draw, however few labels the gain was seen on; and a bootstrap of three classes knows of no others.
-    """
-    asked: dict[str, list[tuple[bool, bool]]] = {}
-    for task, *answers in zip(tasks, plain, adapted, strict=True):
-        for label, *both in zip(task.query.targets, *answers, strict=True):
-            asked.setdefault(str(label), []).append((both[0], both[1]))
-    shares = np.array([np.mean(asked[label], axis=0) for label in sorted(asked)])
-    gain, interval = mean_interval((shares[:, 1] - shares[:, 0]).tolist())
-    before, after = (float(share) for share in shares.mean(axis=0))
-    return {"classes": len(shares), "plain": before, "adapted": after, "gain": gain, "ci95": interval}
 
 
 def sentence(result: Mapping[str, Any]) -> str:
@@ -197,7 +183,7 @@ def sentence(result: Mapping[str, Any]) -> str:
         tried = ", ".join(f"{100 * score:.1f} at {strength}" for strength, score in result["tried"].items())
         return f"the adapter is not kept: no strength above 0 is better on labels that taught nothing (percent right: {tried})"
     low, high = (f"{100 * end:+.1f}" for end in result["ci95"])
-    where = f"on {result['classes']} labels that taught nothing, each half of them at the strength that the other half chose"
+    where = f"on {result['classes']} labels that taught nothing"
     gain = f"{100 * result['gain']:+.1f} points ({low} to {high}) over the plain encoder {where}"
     if result["strength"]:
         return f"the adapter is kept at strength {chosen}: {gain}"
