@@ -170,8 +170,10 @@ def test_who_goes_on_at_once_sees_what_was_said_last(address, browser):
     user.answers("warm sunlight", "sun")  # typed before anything is learned
     user.learn(FOOD)  # while the weather is still measured
     user.answers("hot soup", "soup")
-    user.page.wait_for_selector("#take a")
-    user.page.wait_for_selector("#accuracy .big")
+    with user.page.expect_download() as download:
+        user.page.click("#take a")
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert b"soup" in archive.read("my.csv")
     assert "soup" in user.page.inner_text("#map")
     assert "sun" not in user.page.inner_text("#map")
     assert user.errors == []
@@ -191,7 +193,11 @@ def test_in_chinese_and_the_curve(address, browser):
     before = user.page.get_attribute("#curve .learned", "points")
     user.page.locator("#steps input[type=number]").fill("5")
     user.page.wait_for_selector("#curve p >> text=走 5 步后")
-    assert user.page.get_attribute("#curve .learned", "points") != before
+    learned = user.page.get_attribute("#curve .learned", "points")
+    assert learned != before
+    user.page.click("#another")
+    user.page.wait_for_function(f"document.querySelector('#curve .learned').getAttribute('points') !== {learned!r}")
+    assert "走 5 步后" in user.page.inner_text("#curve p")
     assert user.errors == []
     user.page.get_by_role("link").first.press("Enter")
     user.page.wait_for_url(f"{address}/en/")

@@ -210,7 +210,7 @@ class Page:
 
     def _curve(self) -> None:
         say = self.say
-        seed = gr.State(0)
+        seed = gr.Number(0, visible="hidden")
         _html(panels.note(say.html("curve_about")))
         with gr.Row(equal_height=False):
             with gr.Column(min_width=280):
@@ -219,9 +219,9 @@ class Page:
                 another = gr.Button(say("curve_next"), elem_id="another")
             with gr.Column(scale=2, min_width=320):
                 drawn = _html(self.curve(0, 0, 10), elem_id="curve")
-        moved, inputs = [steps.change, shots.change], [seed, steps, shots]
-        another.click(lambda seed: seed + 1, seed, seed, **DIRECT).then(self.curve, inputs, drawn, **DIRECT)
-        gr.on(moved, self.curve, inputs, drawn, **DIRECT)
+        another.click(None, seed, seed, js="seed => seed + 1")
+        moved = [seed.change, steps.change, shots.change]
+        gr.on(moved, self.curve, [seed, steps, shots], drawn, **DIRECT)
 
 
 def _html(value: str = "", **settings: Any) -> gr.HTML:
