@@ -211,6 +211,21 @@ def weighed(tasks: list[Task], plain: list[np.ndarray], adapted: list[np.ndarray
     return strength.weigh([1.0], tasks, {0.0: plain, 1.0: adapted})
 
 
+def test_a_smaller_share_is_kept_where_the_best_is_not_certain():
+    """All of the adapter wins much on some classes and loses much on others; half of it wins a little on each."""
+    labels = [str(c) for c in range(8) for _ in range(100)]
+    right = lambda counts: [np.concatenate([np.arange(100) < count for count in counts])]  # noqa: E731
+    answers = {0.0: right([50] * 8), 0.5: right([55, 56] * 4), 1.0: right([20, 100] * 4)}
+    found = strength.weigh([0.0, 0.5, 1.0], [Task(Batch([], []), Batch(labels, labels))], answers)
+    assert found["tried"]["1"] > found["tried"]["0.5"]
+    assert (found["chosen"], found["strength"]) == (0.5, 0.5)
+    assert found["gain"] == pytest.approx(0.055)
+    del answers[0.5]
+    found = strength.weigh([0.0, 1.0], [Task(Batch([], []), Batch(labels, labels))], answers)
+    assert (found["chosen"], found["strength"]) == (1.0, 0.0)
+    assert "not kept: at strength 1, the best, +10.0 points" in strength.sentence(found)
+
+
 def drawn(classes: int, gains: np.ndarray, seed: int) -> tuple[list[Task], list[np.ndarray], list[np.ndarray]]:
     """Forty tasks of all classes, 5 of 20 sentences of each; each sentence is mostly answered alike by one encoder."""
     generator = np.random.default_rng(seed)

@@ -138,9 +138,9 @@ def rights(model: Encoder, tasks: Sequence[Task]) -> list[np.ndarray]:
 def weigh(shares: Sequence[float], tasks: Sequence[Task], answers: Mapping[float, Sequence[np.ndarray]]) -> dict[str, Any]:
     """The best share, and what it gains over none on the classes of these tasks.
 
-    The interval holds for all shares at once, so that the classes that choose one may judge it too; a share above 0 is kept
-    only where its interval lies above zero. It is one over classes: tasks of the same few classes repeat one another, so that
-    an interval over tasks shrinks with every further draw, however few labels the gain was seen on.
+    The intervals hold for all shares at once, so that the classes that choose one may judge it too: what is kept is the best of
+    the shares whose intervals lie above zero. They are over classes: tasks of the same few classes repeat one another, so that an
+    interval over tasks shrinks with every further draw, however few labels the gain was seen on.
 
     Args:
         shares: those among which to choose.
@@ -148,21 +148,23 @@ def weigh(shares: Sequence[float], tasks: Sequence[Task], answers: Mapping[float
         answers: for each share and for 0, whether each query of each task is answered rightly.
 
     Returns:
-        `{"tried", "chosen", "classes", "plain", "adapted", "gain", "ci95", "strength"}`: accuracy by share, the best of these,
-        and (None where that is 0) how much better it is; `strength`: what to keep.
+        `{"tried", "chosen", "classes", "plain", "adapted", "gain", "ci95", "strength"}`: accuracy by share; the best of those
+        that are certain, else of all; (None where that is 0) how much better it is; `strength`: what to keep.
     """
     scores = {share: float(np.mean([right.mean() for right in answers[share]])) for share in shares}
     result: dict[str, Any] = {"tried": {f"{share:g}": score for share, score in scores.items()}, "chosen": best(scores)}
-    result |= dict.fromkeys(("classes", "plain", "adapted", "gain", "ci95"))
+    result |= dict.fromkeys(("classes", "plain", "adapted", "gain", "ci95")) | {"strength": 0.0}
     if result["chosen"]:
         above = [share for share in shares if share]
         labels = np.array([str(label) for task in tasks for label in task.query.targets])
         plain, *adapted = (by_class(labels, np.concatenate(answers[share])) for share in (0.0, *above))
         gains, ends = simultaneous_intervals(np.stack([each - plain for each in adapted], axis=1))
+        sure = {share: scores[share] for share, end in zip(above, ends if ends is not None else (), strict=False) if end[0] > 0}
+        if sure:
+            result["chosen"] = result["strength"] = best(sure)
         place = above.index(result["chosen"])
         result |= {"classes": len(plain), "plain": float(plain.mean()), "adapted": float(adapted[place].mean())}
         result |= {"gain": float(gains[place]), "ci95": ends[place].tolist() if ends is not None else None}
-    result["strength"] = result["chosen"] if result["ci95"] and result["ci95"][0] > 0 else 0.0
     return result
 
 
