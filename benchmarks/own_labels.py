@@ -8,8 +8,8 @@ python benchmarks/own_labels.py runs/own-*     (all test classes at once, their 
 Or the runs of recipes/text/banking77-proto.yaml, whose strength is 1 and whose test classes nobody has seen.
 
 The same head, the prior one, on both; 20 draws of the shots, all other sentences asked. The interval is that of the gate, over
-classes. A run that kept nothing is the plain encoder, and its gain is 0; the gate has seen these classes (other draws of them),
-so that the gain of one that kept something is a little flattered.
+classes. A run that kept nothing is the plain encoder, and its gain is 0; the strength is chosen and judged on these classes too
+(other draws of them), so that the gain of one that kept something is a little flattered.
 """
 
 from __future__ import annotations
