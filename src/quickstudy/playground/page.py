@@ -44,13 +44,13 @@ class Session:
         classifier: what answers.
         map: of its sentences, drawn up once for every sentence that is typed later.
         current: whether the user has learned nothing since.
-        steps: how many of its measurements have begun: the accuracy to expect, what more sentences would bring.
+        measured: whether all that is measured of it has been.
     """
 
     classifier: Classifier
     map: Map | None
     current: bool = True
-    steps: int = 0
+    measured: bool = False
 
     @classmethod
     def of(cls, classifier: Classifier) -> Session:
@@ -99,9 +99,8 @@ class Page:
     def measure(self, session: Session | None) -> list[Any]:
         """What is done after the first answer of what was learned: the accuracy to expect, and the download."""
         say, learned, nothing = self.say, session and session.classifier, [gr.skip()] * 3
-        if session is None or not isinstance(learned, Learned) or session.steps > 0:
+        if session is None or not isinstance(learned, Learned) or learned.estimate is not None:
             return nothing
-        session.steps = 1
         session.classifier = learned = self.workshop.measured(learned)
         token = secrets.token_urlsafe(16)
         self.shelf[token] = learned
@@ -111,10 +110,10 @@ class Page:
     def one_more(self, session: Session | None) -> Any:
         """And last, once: what more sentences would bring."""
         learned = session and session.classifier
-        if session is None or not isinstance(learned, Learned) or learned.estimate is None or session.steps > 1:
+        if session is None or not isinstance(learned, Learned) or learned.estimate is None or session.measured:
             return gr.skip()
-        session.steps = 2
         seen = panels.one_more(self.workshop.curve(learned), learned.table, self.say)
+        session.measured = True
         return seen if session.current else gr.skip()
 
     def answer(self, sentence: str, session: Session | None) -> list[str]:
