@@ -40,8 +40,9 @@ def train(
     if processes.rank > 0:
         return
     best, found = summary["best"], summary["strength"]
-    on = "on the validation tasks" if found else f"best on the validation tasks at step {summary['best_step']}"
-    chosen = "" if best is None else f"; {on}: {summary['metric']} {best:.4f}"
+    chosen = (
+        "" if best is None else f"; best on the validation tasks at step {summary['best_step']}: {summary['metric']} {best:.4f}"
+    )
     skipped = f", {summary['skipped']} of them skipped" if summary["skipped"] else ""
     typer.echo(f"{out}: {summary['steps']} steps done{skipped}{chosen}.")
     if found:

@@ -32,7 +32,7 @@ def load(folder: str | Path, *, model: nn.Module | None = None) -> Adapted | Lea
 
 
 def open_run(folder: str | Path, *, allow_files: bool = False) -> tuple[Recipe, Learner]:
-    """The recipe of a run, and the best learner that it found.
+    """The recipe of a run, and the learner that it kept.
 
     Args:
         allow_files: whether a learner in a Python file may be imported, which executes it; only for a run one trusts.

@@ -90,7 +90,7 @@ class Recipe(Part):
     steps: Count = 1000
     """Outer steps."""
     validation: ValidationPart | None = ValidationPart()
-    """How the best learner is chosen; null, or with strength: the last one counts."""
+    """How the best learner is chosen; null, or with strength: the last one."""
     strength: Strengths | None = None
     """Shares of the last learner's adapter: the best on classes that taught nothing is kept, if it helps there; null: all."""
     checkpoint_every: Count = 100

@@ -131,7 +131,7 @@ class _Run:
             if self.in_a_row and (self.in_a_row % PATIENCE == 0 or (last and self.in_a_row >= min(PATIENCE, steps / 2))):
                 self._give_up()
             if last and recipe.strength:
-                self.strength = self.processes.first(lambda: strength.judge(recipe, self.folder, self.validation, steps))
+                self.strength = self.processes.first(self._weigh)
             stop = bool(self.processes.total(len(caught)))
             if last or stop or self.step % recipe.checkpoint_every == 0:
                 self._save(finished=last)
@@ -191,13 +191,17 @@ class _Run:
         scores = {result["metric"]: result["mean"] for result in results}
         self.folder.metric({"step": self.step, "validation": scores})
         metric, score = next(iter(scores.items()))
-        last_counts = bool(self.recipe.strength)  # these classes choose how much of it is kept, not the step
-        if self.best is None or last_counts or _rank(metric, score) > _rank(metric, self.best["score"]):
+        if self.best is None or _rank(metric, score) > _rank(metric, self.best["score"]):
             self.best = {"metric": metric, "score": score, "step": self.step}
             self._write_learner()
         best = f"best {self.best['score']:.4f} at step {self.best['step']}"
         self.folder.log(f"step {self.step}: validation {metric} {score:.4f}, {best}")
         return {f"validation {name}": value for name, value in scores.items()}
+
+    def _weigh(self) -> dict[str, Any]:
+        """Judges the last learner: the validation classes choose how much of it is kept, so they choose no step."""
+        self._write_learner()
+        return strength.judge(self.recipe, self.folder, self.validation, self.step)
 
     def _write_learner(self) -> None:
         facts = {"learner": type(self.learner).__name__, "step": self.step, "best": self.best}
